@@ -1,0 +1,435 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{JobNumber, OpeningTag, QueueName, StoreId, Timestamp, Token};
+
+/// A job as stored: everything about it but its number, which is its key.
+///
+/// The fields up to `name` are those of [`Place`], in the same order: opening a store decodes no
+/// more than these.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobRecord {
+    /// Where the job stands. A job in flight is stored as it stood before its claim.
+    pub state: State,
+    /// The queue that it waits in.
+    pub queue: QueueName,
+    /// Its priority in that queue.
+    pub priority: Priority,
+    /// Its place among jobs of the same priority: when it was accepted, or became due.
+    pub order: Timestamp,
+    /// The stable name of the job type.
+    pub name: String,
+    /// How payload and output are encoded.
+    pub codec: PayloadCodec,
+    /// The job's value, encoded: as it was queued, or as the last ended attempt left it.
+    pub payload: Kept,
+    /// What the job returned, encoded. Present on a success only.
+    pub output: Option<Kept>,
+    /// When it was accepted.
+    pub created: Timestamp,
+    /// When it reached its final state.
+    pub finished: Option<Timestamp>,
+    /// How many attempts it may have. The last one's error is final.
+    pub max_attempts: u32,
+    /// How long it waits between attempts.
+    pub backoff: Backoff,
+    /// How long an attempt may take, in milliseconds. Format 1 writes `None`.
+    pub timeout_ms: Option<u64>,
+    /// The attempts that ended by the job's own doing. Interruptions and snoozes are not among them.
+    pub attempts: u32,
+    /// How often the process died or shut down while the job was in flight.
+    pub interruptions: u32,
+    /// At how many unclean ends in a row the job was in flight. Format 1 counts it and acts on nothing.
+    pub unclean_ends: u32,
+    /// How often the job put itself off.
+    pub snoozes: u32,
+    /// Somebody asked to cancel the job while it ran.
+    pub cancel_requested: bool,
+    /// The idempotency key, where the job has one.
+    pub key: Option<String>,
+    /// How earlier attempts ended: the newest first, the oldest dropped.
+    pub history: Vec<Attempt>,
+}
+
+/// The front of a [`JobRecord`]: what the schedule needs of it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Place<'a> {
+    /// Where the job stands.
+    pub state: State,
+    /// The queue that it waits in.
+    pub queue: &'a str,
+    /// Its priority in that queue.
+    pub priority: Priority,
+    /// Its place among jobs of the same priority.
+    pub order: Timestamp,
+    /// The stable name of the job type.
+    pub name: &'a str,
+}
+
+/// Where a job stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum State {
+    /// Not due yet: delayed, snoozed, or between two attempts.
+    Scheduled {
+        /// When it becomes ready.
+        due: Timestamp,
+        /// What `due` was counted by.
+        by: Due,
+    },
+    /// Waits for a worker.
+    Ready,
+    /// Claimed for an attempt. Never stored: the claim stands in [`InFlight`].
+    Running,
+    /// Set aside because it cannot run here. Starting again with what it lacks brings it back.
+    Parked(ParkReason),
+    /// Final: an attempt succeeded.
+    Succeeded,
+    /// Final: it failed for good.
+    Failed(FailureKind),
+    /// Final: somebody cancelled it, or it cancelled itself.
+    Cancelled,
+}
+
+impl State {
+    /// The state without its data.
+    pub fn kind(&self) -> StateKind {
+        match self {
+            Self::Scheduled { .. } => StateKind::Scheduled,
+            Self::Ready => StateKind::Ready,
+            Self::Running => StateKind::Running,
+            Self::Parked(_) => StateKind::Parked,
+            Self::Succeeded => StateKind::Succeeded,
+            Self::Failed(_) => StateKind::Failed,
+            Self::Cancelled => StateKind::Cancelled,
+        }
+    }
+}
+
+/// A [`State`] without its data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum StateKind {
+    /// Not due yet.
+    Scheduled,
+    /// Waits for a worker.
+    Ready,
+    /// Claimed for an attempt.
+    Running,
+    /// Set aside because it cannot run here.
+    Parked,
+    /// Final: succeeded.
+    Succeeded,
+    /// Final: failed.
+    Failed,
+    /// Final: cancelled.
+    Cancelled,
+}
+
+impl StateKind {
+    /// The state is final: the job has left *live* for *done*.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+
+    /// The state as one lower-case word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Ready => "ready",
+            Self::Running => "running",
+            Self::Parked => "parked",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl std::fmt::Display for StateKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a due time was counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Due {
+    /// The wall clock: the moment itself was asked for.
+    Wall,
+    /// A span from the moment of writing: monotonic while the process lives.
+    Delay,
+}
+
+/// Why a job cannot run here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum ParkReason {
+    /// No handler is registered under the job's name. Derived at each start, not stored.
+    UnknownName,
+    /// The payload does not decode to the registered type; the message of its decoder.
+    Undecodable(String),
+    /// The store could not read the job; the message of the store. Not stored.
+    Unreadable(String),
+}
+
+/// Why a job failed for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// Its last attempt ended with an error.
+    Error,
+    /// An attempt ended with an error that the job called permanent.
+    Permanent,
+    /// Its last attempt panicked.
+    Panicked,
+}
+
+/// The priority of a job within its queue.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// After everything else.
+    Low,
+    /// The default.
+    #[default]
+    Normal,
+    /// Before normal jobs.
+    High,
+    /// Before everything else.
+    Urgent,
+}
+
+/// How a payload is encoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum PayloadCodec {
+    /// JSON: can be read, searched, sent from any language, and gains a field without breaking
+    /// waiting jobs.
+    #[default]
+    Json,
+    /// bincode 2: compact, and as rigid as the type.
+    Bincode,
+}
+
+/// Bytes that belong to a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kept {
+    /// Small enough to stand in the record.
+    Inline(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// In a row of their own, under the job's number; their length in bytes.
+    Apart(u32),
+}
+
+impl Kept {
+    /// Up to this many bytes stand in the record.
+    pub const INLINE_BYTES: usize = 512;
+
+    /// The bytes have a row of their own.
+    pub fn is_apart(&self) -> bool {
+        matches!(self, Self::Apart(_))
+    }
+}
+
+/// Exponential backoff: after the n-th attempt a job waits a random part of
+/// `min(base * 2^(n-1), cap)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backoff {
+    /// The longest wait after the first attempt, in milliseconds.
+    pub base_ms: u64,
+    /// The longest wait after any attempt, in milliseconds.
+    pub cap_ms: u64,
+}
+
+/// One attempt that has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Which attempt of the job it was, from 1. An interrupted or snoozed attempt is repeated under
+    /// its number.
+    pub number: u32,
+    /// When it began; for an interruption, the last commit that listed the job in flight.
+    pub started: Timestamp,
+    /// When it ended; for an interruption, the opening that found it.
+    pub ended: Timestamp,
+    /// The name of the worker's thread; empty for an interruption.
+    pub thread: String,
+    /// How it ended.
+    pub end: AttemptEnd,
+    /// The lines that the job logged.
+    pub log: Vec<String>,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum AttemptEnd {
+    /// The job returned its output.
+    Succeeded,
+    /// The job returned an error: its text, then those of its sources.
+    Error(Vec<String>),
+    /// The job returned an error that it called permanent.
+    Permanent(Vec<String>),
+    /// The job panicked.
+    Panicked {
+        /// What it said.
+        message: String,
+        /// The file, line and column, where they are known.
+        location: String,
+    },
+    /// The job put itself off, until then.
+    Snoozed(Timestamp),
+    /// The job was cancelled: its reason, then the reason's sources.
+    Cancelled(Vec<String>),
+    /// The process died or shut down while the job was in flight.
+    Interrupted {
+        /// A worker is known to have begun it; else it may have.
+        begun: bool,
+    },
+    /// The payload did not decode: the decoder's message.
+    Undecodable(String),
+}
+
+/// Which opening may write, and its last commit. The store keeps it and checks it: see
+/// [`admit`](crate::admit).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fence {
+    /// The store's name.
+    pub store: StoreId,
+    /// The newest opening.
+    pub opening: OpeningTag,
+    /// How many commits the store has had.
+    pub commit: u64,
+}
+
+/// One opening, under the first job number that it could give. An opening that accepted nothing is
+/// overwritten by the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opening {
+    /// Its tag, as it stands in the receipts of its jobs.
+    pub tag: OpeningTag,
+    /// When it was written.
+    pub at: Timestamp,
+}
+
+/// The jobs in flight as of the last commit that changed them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InFlight {
+    /// The opening that claimed them.
+    pub opening: OpeningTag,
+    /// When this was written.
+    pub at: Timestamp,
+    /// The jobs, by number.
+    pub jobs: Vec<Listed>,
+}
+
+/// One job in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// The job.
+    pub number: JobNumber,
+    /// The sequence of its [`Token`].
+    pub sequence: u64,
+    /// A worker is known to have taken it; else it may have.
+    pub taken: bool,
+}
+
+impl InFlight {
+    /// The token of one of its jobs.
+    pub fn token(&self, listed: &Listed) -> Token {
+        Token {
+            opening: self.opening,
+            sequence: listed.sequence,
+        }
+    }
+}
+
+/// What is counted in the store so that nobody need scan it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// The number that the next job gets.
+    pub next_number: u64,
+    /// Jobs in *done* that succeeded.
+    pub succeeded: u64,
+    /// Jobs in *done* that failed.
+    pub failed: u64,
+    /// Jobs in *done* that were cancelled.
+    pub cancelled: u64,
+    /// Rows set aside as damaged.
+    pub damaged: u64,
+}
+
+/// All idempotency keys of one hash: nearly always one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UniqueRow {
+    /// The keys.
+    pub entries: Vec<UniqueEntry>,
+}
+
+/// One idempotency key and its job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UniqueEntry {
+    /// The job type that the key belongs to.
+    pub name: String,
+    /// The key.
+    pub key: String,
+    /// The job that holds it.
+    pub job: JobNumber,
+    /// A hash of the payload that the job was queued with.
+    pub payload_hash: u128,
+    /// When the job ended; it holds the key for a while longer.
+    pub ended: Option<Timestamp>,
+}
+
+/// The jobs that one commit brought to a final state: what retention deletes, in its order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expiring {
+    /// When they ended.
+    pub at: Timestamp,
+    /// The jobs.
+    pub jobs: Vec<Ended>,
+}
+
+/// One finished job, as retention needs it: deleting it reads nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// The job.
+    pub number: JobNumber,
+    /// It has a row in *bodies*.
+    pub body: bool,
+    /// It has a row in *outputs*.
+    pub output: bool,
+    /// It was cancelled, not failed. Successes stand in a space of their own.
+    pub cancelled: bool,
+}
+
+/// The idempotency keys whose jobs one commit brought to a final state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpiringKeys {
+    /// When they ended.
+    pub at: Timestamp,
+    /// The number of the key's row in *unique*, and the job that holds it.
+    pub keys: Vec<(u64, JobNumber)>,
+}
+
+/// How many entries of a job in the expiring spaces no longer speak of a row in *done*, because the
+/// job was retried or removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withdrawn {
+    /// Entries among the successes.
+    pub successes: u32,
+    /// Entries among the failures.
+    pub failures: u32,
+}
+
+/// A row that failed its checksum, set aside as it was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Damaged {
+    /// When it was found.
+    pub at: Timestamp,
+    /// What was wrong with it.
+    pub reason: String,
+    /// The row.
+    #[serde(with = "serde_bytes")]
+    pub bytes: Vec<u8>,
+}
