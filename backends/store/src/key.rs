@@ -25,7 +25,7 @@ pub enum Space {
     Done = 6,
     /// [`UniqueRow`](crate::UniqueRow)s: idempotency keys, by their hash.
     Unique = 7,
-    /// Successes in the order in which they ended, one row a commit: [`Expiring`](crate::Expiring).
+    /// Successes in the order in which they ended: [`Expiring`](crate::Expiring).
     ExpiringSuccesses = 8,
     /// Failures and cancellations likewise.
     ExpiringFailures = 9,

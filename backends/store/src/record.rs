@@ -166,6 +166,8 @@ pub enum Due {
 pub enum ParkReason {
     /// No handler is registered under the job's name. Derived at each start, not stored.
     UnknownName,
+    /// The job's queue is not declared. Derived at each start, not stored.
+    UnknownQueue,
     /// The payload does not decode to the registered type; the message of its decoder.
     Undecodable(String),
     /// The store could not read the job; the message of the store. Not stored.
@@ -357,6 +359,8 @@ pub struct Totals {
     pub cancelled: u64,
     /// Rows set aside as damaged.
     pub damaged: u64,
+    /// How many jobs ever reached a final state: the sequence that numbers the expiring rows.
+    pub ended: u64,
 }
 
 /// All idempotency keys of one hash: nearly always one.
@@ -381,13 +385,19 @@ pub struct UniqueEntry {
     pub ended: Option<Timestamp>,
 }
 
-/// The jobs that one commit brought to a final state: what retention deletes, in its order.
+/// Up to [`Expiring::MOST`] jobs that one commit brought to a final state, under the sequence of the
+/// first: what retention deletes, in its order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expiring {
     /// When they ended.
     pub at: Timestamp,
     /// The jobs.
     pub jobs: Vec<Ended>,
+}
+
+impl Expiring {
+    /// So many entries at most stand in one row, so that retention works in small commits.
+    pub const MOST: usize = 256;
 }
 
 /// One finished job, as retention needs it: deleting it reads nothing.
@@ -403,7 +413,7 @@ pub struct Ended {
     pub cancelled: bool,
 }
 
-/// The idempotency keys whose jobs one commit brought to a final state.
+/// Up to [`Expiring::MOST`] idempotency keys whose jobs one commit brought to a final state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExpiringKeys {
     /// When they ended.
