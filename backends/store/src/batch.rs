@@ -32,6 +32,15 @@ pub enum Write {
     },
 }
 
+impl Write {
+    /// The key that is written.
+    pub fn key(&self) -> Key {
+        match self {
+            Self::Put { key, .. } | Self::Delete { key } => *key,
+        }
+    }
+}
+
 /// The fields of a job's row that a SQL store may keep as columns, readable without decoding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Columns {
@@ -78,6 +87,17 @@ impl Batch {
         self.writes.push(Write::Delete { key });
     }
 
+    /// Puts bytes as they are, sound or not: how the suite brings damage into any store.
+    #[cfg(feature = "conformance")]
+    pub(crate) fn put_raw(&mut self, key: Key, row: Vec<u8>) {
+        self.bytes = self.bytes.saturating_add(row.len());
+        self.writes.push(Write::Put {
+            key,
+            row,
+            columns: None,
+        });
+    }
+
     fn push(&mut self, key: Key, row: Encoded, columns: Option<Columns>) {
         let row = row.seal(key);
         self.bytes = self.bytes.saturating_add(row.len());
@@ -108,6 +128,11 @@ impl Batch {
     /// The bytes of all rows put, headers included.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// One of the writes is of this key.
+    pub fn touches(&self, key: Key) -> bool {
+        self.writes.iter().any(|write| write.key() == key)
     }
 
     /// Nothing would be written but the fence.

@@ -18,6 +18,8 @@
 
 mod batch;
 mod codec;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod id;
 mod key;

@@ -1,0 +1,25 @@
+//! The suite on the memory store, plain and wrapped.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod faulty;
+mod handles;
+
+mod plain {
+    use jobkeep_memory::MemoryStore;
+
+    jobkeep_store::conformance_suite!({
+        let store = MemoryStore::new();
+        move || store.clone()
+    });
+}
+
+mod wrapped {
+    use jobkeep_memory::MemoryStore;
+    use jobkeep_store::conformance::FaultyStore;
+
+    jobkeep_store::conformance_suite!({
+        let store = MemoryStore::new();
+        move || FaultyStore::new(store.clone())
+    });
+}
