@@ -1,0 +1,213 @@
+use std::any::{Any, type_name};
+use std::fmt;
+use std::time::Duration;
+
+use jobkeep_store::QueueStore;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::context::{Context, Resources};
+use crate::registry::{Registration, Registry};
+use crate::runtime::{self, Parts};
+use crate::sync::Arc;
+use crate::{Error, Job, JobError, Manager, Queue, Retention, Run};
+
+/// Says what a [`Manager`] is to be: which jobs it runs, in which queues, and within which limits.
+///
+/// | setting | default |
+/// |---|---|
+/// | [`queue`](Self::queue) | one, `default` |
+/// | [`Queue::workers`] | the number of cores |
+/// | [`Queue::hand_over`] | 1,024 jobs |
+/// | [`retention`](Self::retention) | successes 7 days, failures 30 days, 100,000 finished jobs |
+/// | [`key_retention`](Self::key_retention) | 24 hours after the job's end |
+/// | [`payload_limit`](Self::payload_limit) | 1 MiB |
+/// | [`output_limit`](Self::output_limit) | 1 MiB |
+/// | [`inbox`](Self::inbox) | 16,384 jobs |
+/// | [`drop_grace`](Self::drop_grace) | 5 seconds |
+/// | [`server`](Self::server) | `local` |
+/// | [`Policy`](crate::Policy), of a job type | 25 attempts, backoff from 1 second to 24 hours, queue `default`, normal priority |
+/// | batch of [`enqueue_all`](Manager::enqueue_all) | at most 10,000 jobs and 16 MiB, fixed |
+/// | history of a job | its last [`HISTORY`](crate::HISTORY) attempts, fixed |
+pub struct Builder {
+    store: Arc<dyn QueueStore>,
+    config: Config,
+    clock: Clock,
+    registrations: Vec<Registration>,
+    resources: Resources,
+    faults: Vec<String>,
+}
+
+impl Builder {
+    pub(crate) fn new(store: Arc<dyn QueueStore>) -> Self {
+        Self {
+            store,
+            config: Config::default(),
+            clock: Clock::system(),
+            registrations: Vec::new(),
+            resources: Resources::default(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// Runs jobs of a type that runs itself.
+    pub fn register<J: Run>(self) -> Self {
+        self.handle::<J>(J::run)
+    }
+
+    /// Runs jobs of type `J` with `handler`, which may hold state of its own. State that several
+    /// job types share is a [`resource`](Self::resource).
+    ///
+    /// ```
+    /// # use jobkeep::{Job, Manager, MemoryStore};
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct Mail { to: String }
+    /// # impl Job for Mail { const NAME: &'static str = "mail"; type Output = usize; }
+    /// let sender = String::from("noreply@example.org");
+    /// let manager = Manager::builder(MemoryStore::new())
+    ///     .handle::<Mail>(move |mail, _ctx| Ok(sender.len() + mail.to.len()))
+    ///     .start()?;
+    /// # Ok::<(), jobkeep::Error>(())
+    /// ```
+    pub fn handle<J: Job>(
+        mut self,
+        handler: impl Fn(&mut J, &Context) -> Result<J::Output, JobError> + Send + Sync + 'static,
+    ) -> Self {
+        self.registrations.push(Registration::new(handler));
+        self
+    }
+
+    /// Gives every job the application's shared state of type `T`: see [`Context::resource`]. One
+    /// value a type; give it in an `Arc` where others hold it too.
+    pub fn resource<T: Any + Send + Sync>(mut self, value: T) -> Self {
+        if !self.resources.add(value) {
+            self.faults.push(format!(
+                "resource `{}`: it is given twice",
+                type_name::<T>()
+            ));
+        }
+        self
+    }
+
+    /// Declares a queue. Without any, there is one named `default`; with one, only those declared
+    /// exist. Stored jobs of a queue that is not declared any more are parked until it is.
+    pub fn queue(mut self, queue: Queue) -> Self {
+        self.config.queues.push(queue);
+        self
+    }
+
+    /// How long finished jobs are kept, and how many.
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.config.retention = retention;
+        self
+    }
+
+    /// How long an idempotency key is held after its job's end, 24 hours by default. Zero lets go of
+    /// it with the end.
+    pub fn key_retention(mut self, span: Duration) -> Self {
+        self.config.key_retention = span;
+        self
+    }
+
+    /// How many bytes an encoded payload may have, 1 MiB by default. A larger one is refused, or
+    /// fails its job for good where the run left it so large.
+    pub fn payload_limit(mut self, bytes: usize) -> Self {
+        self.config.payload_limit = bytes;
+        self
+    }
+
+    /// How many bytes an encoded output may have, 1 MiB by default. A larger one fails its job for
+    /// good.
+    pub fn output_limit(mut self, bytes: usize) -> Self {
+        self.config.output_limit = bytes;
+        self
+    }
+
+    /// How many jobs may wait to be written, 16,384 by default. Beyond that `enqueue` waits, and
+    /// [`try_enqueue`](Manager::try_enqueue) says so.
+    pub fn inbox(mut self, jobs: usize) -> Self {
+        self.config.inbox = jobs;
+        self
+    }
+
+    /// How long the drop of the last handle waits for running jobs, 5 seconds by default.
+    pub fn drop_grace(mut self, grace: Duration) -> Self {
+        self.config.drop_grace = grace;
+        self
+    }
+
+    /// The name of this server in the receipts that it gives, `local` by default. Where several hosts
+    /// accept jobs, each needs its own.
+    pub fn server(mut self, name: impl Into<String>) -> Self {
+        self.config.server = name.into();
+        self
+    }
+
+    /// Runs by this clock instead of the system's.
+    #[cfg(feature = "testing")]
+    pub fn clock(mut self, clock: crate::testing::ManualClock) -> Self {
+        self.clock = Clock::Manual(clock);
+        self
+    }
+
+    /// Takes the store over, settles what an earlier owner left in flight as interrupted, and starts
+    /// the threads.
+    ///
+    /// # Durability
+    /// The opening is written, to the store's own degree, when this returns.
+    ///
+    /// # Errors
+    /// Where the configuration does not hold together: the message names all its faults. Where the
+    /// store cannot be read or written, or a thread not be started; what was started is stopped
+    /// again.
+    pub fn start(self) -> Result<Manager, Error> {
+        let Self {
+            store,
+            config,
+            clock,
+            registrations,
+            resources,
+            mut faults,
+        } = self;
+        let queues: Vec<_> = registrations
+            .iter()
+            .map(|known| (known.name, known.queue))
+            .collect();
+        let registry = Registry::new(registrations, &mut faults);
+        check_policies(&config, &queues, &mut faults);
+        let config = config.checked(faults)?;
+        let (shared, recovery) = runtime::start(Parts {
+            store,
+            config,
+            clock,
+            registry,
+            resources,
+        })?;
+        Ok(Manager::new(shared, recovery))
+    }
+}
+
+/// A job type whose policy names a queue that is not there could never be queued as it says.
+fn check_policies(config: &Config, queues: &[(&str, &str)], faults: &mut Vec<String>) {
+    let implied = config.queues.is_empty().then_some("default");
+    for (name, queue) in queues {
+        let declared = config
+            .queues
+            .iter()
+            .map(|queue| queue.name.as_str())
+            .chain(implied);
+        if !declared.into_iter().any(|declared| declared == *queue) {
+            faults.push(format!(
+                "job `{name}`: the queue `{queue}` of its policy is not declared"
+            ));
+        }
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("store", &self.store)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,105 @@
+//! The only file that reads time.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use jobkeep_store::Timestamp;
+
+use crate::sync::Arc;
+
+/// A moment by the steady clock: the wall clock's reading when the clock was made, plus the
+/// monotonic time since. It never steps and never goes back.
+///
+/// Delays are counted by it and [`Timestamp`]s asked for by the wall clock; the two types do not
+/// convert into each other. Where no step was made both show the same number, so that a delay
+/// recorded by one process is understood by the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Steady(pub(crate) u64);
+
+impl Steady {
+    pub(crate) fn after(self, span: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
+        )
+    }
+}
+
+/// One moment by both clocks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Now {
+    pub(crate) wall: Timestamp,
+    pub(crate) steady: Steady,
+}
+
+/// Something that waits by a clock, to be woken when a manual one moves.
+pub(crate) trait Wake: Send + Sync {
+    fn wake(&self);
+}
+
+/// Where the time comes from.
+#[derive(Clone, Debug)]
+pub(crate) enum Clock {
+    System {
+        start: Instant,
+        start_wall: Timestamp,
+    },
+    #[cfg(feature = "testing")]
+    Manual(crate::testing::ManualClock),
+}
+
+impl Clock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the file that reads time"
+    )]
+    pub(crate) fn system() -> Self {
+        Self::System {
+            start: Instant::now(),
+            start_wall: wall(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        match self {
+            Self::System { start, start_wall } => Now {
+                wall: wall(),
+                steady: Steady(start_wall.0).after(start.elapsed()),
+            },
+            #[cfg(feature = "testing")]
+            Self::Manual(clock) => clock.now(),
+        }
+    }
+
+    /// Names somebody who waits by this clock. The system's needs not know.
+    pub(crate) fn tell<W: Wake + 'static>(&self, waiter: &Arc<W>) {
+        let _ = waiter;
+        match self {
+            Self::System { .. } => {}
+            #[cfg(feature = "testing")]
+            Self::Manual(clock) => clock.tell(waiter),
+        }
+    }
+
+    /// Until when the operating system should let a thread sleep that waits for `moment`; `None`
+    /// where somebody wakes it instead.
+    pub(crate) fn instant(&self, moment: Steady) -> Option<Instant> {
+        match self {
+            Self::System { start, start_wall } => {
+                start.checked_add(Duration::from_millis(moment.0.saturating_sub(start_wall.0)))
+            }
+            #[cfg(feature = "testing")]
+            Self::Manual(_) => None,
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the file that reads time"
+)]
+fn wall() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::default().after(since)
+}

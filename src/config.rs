@@ -1,0 +1,208 @@
+use std::time::Duration;
+
+use jobkeep_store::MAX_ROW_BYTES;
+
+use crate::Error;
+
+/// A queue: a named line of jobs with a pool of its own.
+///
+/// ```
+/// use jobkeep::Queue;
+///
+/// let images = Queue::new("images").workers(2);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Queue {
+    pub(crate) name: String,
+    pub(crate) workers: usize,
+    pub(crate) hand_over: usize,
+}
+
+impl Queue {
+    /// A queue of that name, with a worker for each core.
+    pub fn new(name: impl Into<String>) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            name: name.into(),
+            workers: cores,
+            hand_over: 1_024,
+        }
+    }
+
+    /// How many jobs of the queue run at once: the threads of its pool. The default is the number of
+    /// cores. Zero accepts jobs and runs none.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// How many jobs at most are handed to the pool ahead of free workers, 1,024 by default. Fewer are
+    /// where jobs take long: a pool is handed its free workers, plus at most twice what it finished
+    /// during the last commit. Zero hands a job over only when a worker is free, which costs a
+    /// commit between two jobs of a worker.
+    ///
+    /// Jobs handed over are counted as interrupted when the process dies, because they may have begun.
+    pub fn hand_over(mut self, jobs: usize) -> Self {
+        self.hand_over = jobs;
+        self
+    }
+}
+
+/// How long finished jobs are kept, and how many.
+///
+/// The default keeps successes for 7 days, failures and cancelled jobs for 30, and 100,000 finished
+/// jobs in all; beyond that the one that ended first goes first.
+///
+/// ```
+/// use std::time::Duration;
+/// use jobkeep::Retention;
+///
+/// let retention = Retention::new().successes(Duration::from_secs(3600)).at_most(10_000);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    pub(crate) successes: Option<Duration>,
+    pub(crate) failures: Option<Duration>,
+    pub(crate) at_most: Option<u64>,
+}
+
+impl Retention {
+    /// The defaults.
+    pub const fn new() -> Self {
+        Self {
+            successes: Some(Duration::from_secs(7 * 24 * 60 * 60)),
+            failures: Some(Duration::from_secs(30 * 24 * 60 * 60)),
+            at_most: Some(100_000),
+        }
+    }
+
+    /// Keeps every finished job for ever: the store grows without bound.
+    pub const fn keep_all() -> Self {
+        Self {
+            successes: None,
+            failures: None,
+            at_most: None,
+        }
+    }
+
+    /// How long a job is kept after it succeeded. Zero lets go of it at once: nobody will see its
+    /// output.
+    pub const fn successes(mut self, age: Duration) -> Self {
+        self.successes = Some(age);
+        self
+    }
+
+    /// How long a job is kept after it failed or was cancelled.
+    pub const fn failures(mut self, age: Duration) -> Self {
+        self.failures = Some(age);
+        self
+    }
+
+    /// How many finished jobs the store keeps in all.
+    pub const fn at_most(mut self, jobs: u64) -> Self {
+        self.at_most = Some(jobs);
+        self
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Most jobs of one batch, and most bytes of their rows.
+pub(crate) const BATCH_JOBS: usize = 10_000;
+pub(crate) const BATCH_BYTES: usize = 16 << 20;
+
+/// Everything about a manager that is a number or a name.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) server: String,
+    pub(crate) queues: Vec<Queue>,
+    pub(crate) retention: Retention,
+    pub(crate) key_retention: Duration,
+    pub(crate) payload_limit: usize,
+    pub(crate) output_limit: usize,
+    pub(crate) inbox: usize,
+    pub(crate) drop_grace: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            server: "local".into(),
+            queues: Vec::new(),
+            retention: Retention::new(),
+            key_retention: Duration::from_secs(24 * 60 * 60),
+            payload_limit: 1 << 20,
+            output_limit: 1 << 20,
+            inbox: 16_384,
+            drop_grace: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Config {
+    /// Fills what was left out, and checks the whole: all faults at once. `faults` are those already
+    /// found elsewhere.
+    pub(crate) fn checked(mut self, mut faults: Vec<String>) -> Result<Self, Error> {
+        if self.queues.is_empty() {
+            self.queues.push(Queue::new("default"));
+        }
+        self.check_queues(&mut faults);
+        if !is_name(&self.server) {
+            faults.push(format!("server `{}`: {NAME_RULE}", self.server));
+        }
+        if self.inbox == 0 {
+            faults.push("inbox: it must hold at least one job".into());
+        }
+        // Half a row, so that whatever else stands in it never makes it unreadable.
+        let most = MAX_ROW_BYTES / 2;
+        for (what, limit) in [
+            ("payload", self.payload_limit),
+            ("output", self.output_limit),
+        ] {
+            if limit > most {
+                faults.push(format!(
+                    "{what}_limit: {limit} bytes are more than the {most} of a row"
+                ));
+            }
+        }
+        if faults.is_empty() {
+            Ok(self)
+        } else {
+            Err(Error::config(&faults))
+        }
+    }
+
+    fn check_queues(&self, faults: &mut Vec<String>) {
+        const MOST_WORKERS: usize = 4_096;
+        for (position, queue) in self.queues.iter().enumerate() {
+            let Queue { name, workers, .. } = queue;
+            if !is_name(name) {
+                faults.push(format!("queue `{name}`: {NAME_RULE}"));
+            }
+            if self
+                .queues
+                .iter()
+                .take(position)
+                .any(|earlier| earlier.name == *name)
+            {
+                faults.push(format!("queue `{name}`: it is declared twice"));
+            }
+            if *workers > MOST_WORKERS {
+                faults.push(format!(
+                    "queue `{name}`: {workers} workers are more than the {MOST_WORKERS} threads of a pool"
+                ));
+            }
+        }
+    }
+}
+
+const NAME_RULE: &str = "a name has 1 to 64 letters, digits, `-`, `_` or `.`";
+
+fn is_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    (1..=64).contains(&name.len()) && name.chars().all(plain)
+}

@@ -1,0 +1,498 @@
+//! The engine: everything a commit group changes, in one place.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jobkeep_store::{
+    Batch, Encoded, Ended, Fence, JobNumber, JobRecord, Key, RowError, Space, StateKind, StoreId,
+    Token, Totals, UniqueRow, Withdrawn,
+};
+
+use super::encoded::{Apart, EncodedJob};
+use super::expiry::{Expiry, Next};
+use super::flight::Flight;
+use super::schedule::{Order, Schedule};
+use super::settle::Settlement;
+use super::state;
+use super::unique::{KeyClaim, Uniques};
+use crate::clock::{Now, Steady};
+use crate::{Error, Retention};
+
+/// What the engine is told once.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    pub(crate) queues: usize,
+    pub(crate) retention: Retention,
+    pub(crate) key_retention: Duration,
+}
+
+/// The scheduling state of one opening, and the commit group in the making.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    /// The last commit.
+    pub(super) fence: Fence,
+    pub(super) now: Now,
+    pub(super) schedule: Schedule,
+    pub(super) flight: Flight,
+    pub(super) uniques: Uniques,
+    pub(super) expiry: Expiry,
+    pub(super) totals: Totals,
+    stored_totals: Totals,
+    /// Rows in *live*.
+    pub(super) live: u64,
+    /// Parked because the store could not read them: until the next opening.
+    pub(super) unreadable: HashMap<JobNumber, String>,
+    pub(super) group: Group,
+}
+
+/// What one commit group writes, and what it lets happen once that is durable.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) batch: Batch,
+    /// Claimed jobs, by the position of their queue.
+    pub(crate) handed: Vec<(u16, Handed)>,
+    /// Jobs that reached a final state or were removed.
+    pub(crate) ended: Vec<JobNumber>,
+    /// Records of the jobs accepted in this group, from this number on, so that whoever runs one of
+    /// them at once need not read it back.
+    fresh_from: u64,
+    fresh: Vec<Option<Box<JobRecord>>>,
+}
+
+impl Group {
+    pub(super) fn new(batch: Batch) -> Self {
+        Self {
+            batch,
+            handed: Vec::new(),
+            ended: Vec::new(),
+            fresh_from: 0,
+            fresh: Vec::new(),
+        }
+    }
+
+    fn take_fresh(&mut self, number: JobNumber) -> Option<Box<JobRecord>> {
+        let offset = usize::try_from(number.0.checked_sub(self.fresh_from)?).ok()?;
+        self.fresh.get_mut(offset)?.take()
+    }
+}
+
+/// A claimed job on its way to a worker.
+#[derive(Debug)]
+pub(crate) struct Handed {
+    pub(crate) order: Order,
+    pub(crate) token: Token,
+    /// The record, where it has just been accepted; else the worker reads it.
+    pub(crate) record: Option<Box<JobRecord>>,
+}
+
+/// How many jobs stand where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Not due yet: delayed, snoozed, or between two attempts.
+    pub scheduled: u64,
+    /// Waiting for a worker.
+    pub ready: u64,
+    /// On a worker.
+    pub running: u64,
+    /// Set aside because they cannot run here.
+    pub parked: u64,
+    /// Finished and kept: succeeded.
+    pub succeeded: u64,
+    /// Finished and kept: failed.
+    pub failed: u64,
+    /// Finished and kept: cancelled.
+    pub cancelled: u64,
+    /// Rows set aside as damaged.
+    pub damaged: u64,
+}
+
+/// Due jobs made ready in one group, at most.
+const PROMOTIONS: usize = 4_096;
+
+impl Engine {
+    pub(super) fn new(
+        rules: &Rules,
+        fence: Fence,
+        totals: Totals,
+        withdrawn: HashMap<JobNumber, Withdrawn>,
+        batch: Batch,
+        now: Now,
+    ) -> Self {
+        Self {
+            fence,
+            now,
+            schedule: Schedule::new(rules.queues),
+            flight: Flight::new(fence.opening),
+            uniques: Uniques::new(rules.key_retention),
+            expiry: Expiry::new(rules.retention, rules.key_retention, withdrawn),
+            totals,
+            stored_totals: Totals::default(),
+            live: 0,
+            unreadable: HashMap::new(),
+            group: Group::new(batch),
+        }
+    }
+
+    /// Begins a step at this moment: makes ready what has become due.
+    pub(crate) fn begin(&mut self, now: Now) {
+        self.now = now;
+        self.schedule.promote(now, PROMOTIONS);
+    }
+
+    /// The row of this idempotency key is still to be [learned](Self::learn_key) in this group.
+    pub(crate) fn lacks_key(&self, hash: u64) -> bool {
+        !self.uniques.knows(hash)
+    }
+
+    /// Takes the row of an idempotency key as the store has it.
+    pub(crate) fn learn_key(&mut self, hash: u64, row: UniqueRow) {
+        self.uniques.learn(hash, row);
+    }
+
+    /// Accepts all jobs or none, and gives their numbers. A job whose key is held gets its holder's
+    /// number, and is not written.
+    ///
+    /// The rows of all keys must have been learned.
+    ///
+    /// # Errors
+    /// Where a key is held with another payload.
+    pub(crate) fn accept(
+        &mut self,
+        jobs: Vec<(EncodedJob, Option<KeyClaim>)>,
+    ) -> Result<Vec<JobNumber>, Error> {
+        self.check_keys(&jobs)?;
+        let mut numbers = Vec::with_capacity(jobs.len());
+        for (mut job, claim) in jobs {
+            if let Some(claim) = &claim
+                && let Some(holder) = self.holder(&job, claim)?
+            {
+                numbers.push(holder);
+                continue;
+            }
+            let number = JobNumber(self.totals.next_number);
+            self.totals.next_number += 1;
+            if let Some(claim) = &claim
+                && let Some(record) = &job.record
+                && let Some(key) = &record.key
+            {
+                self.uniques.hold(claim, &record.name, key, number);
+            }
+            if self.group.fresh.is_empty() {
+                self.group.fresh_from = number.0;
+            }
+            self.group.fresh.push(job.record.take());
+            self.live += 1;
+            self.file_live(number, job);
+            numbers.push(number);
+        }
+        Ok(numbers)
+    }
+
+    /// Finds conflicts before anything is written, those within the batch itself included.
+    fn check_keys(&self, jobs: &[(EncodedJob, Option<KeyClaim>)]) -> Result<(), Error> {
+        let mut seen: HashMap<(&str, &str), (u64, u128)> = HashMap::new();
+        let mut next = self.totals.next_number;
+        for (job, claim) in jobs {
+            let Some(claim) = claim else {
+                next += 1;
+                continue;
+            };
+            if self.holder(job, claim)?.is_some() {
+                continue;
+            }
+            let Some((name, key)) = name_and_key(job) else {
+                continue;
+            };
+            let (holder, payload_hash) = *seen.entry((name, key)).or_insert_with(|| {
+                next += 1;
+                (next - 1, claim.payload_hash)
+            });
+            if payload_hash != claim.payload_hash {
+                return Err(Error::key_conflict(name, key, JobNumber(holder)));
+            }
+        }
+        Ok(())
+    }
+
+    fn holder(&self, job: &EncodedJob, claim: &KeyClaim) -> Result<Option<JobNumber>, Error> {
+        match name_and_key(job) {
+            Some((name, key)) => self.uniques.holder(claim, name, key, self.now.wall),
+            None => Ok(None),
+        }
+    }
+
+    /// Writes how an attempt ended. A settlement without the current token changes nothing, and
+    /// `false` says so.
+    ///
+    /// The row of its key must have been learned.
+    ///
+    /// # Errors
+    /// Where a record cannot be encoded: a defect.
+    pub(crate) fn settle(&mut self, settlement: Settlement) -> Result<bool, RowError> {
+        let Settlement {
+            number,
+            token,
+            mut job,
+            key,
+        } = settlement;
+        let Some(claim) = self.flight.end(number, token) else {
+            return Ok(false);
+        };
+        // Decided on the worker, before it could know that somebody asked to cancel the job.
+        if claim.cancel_requested
+            && let Some(mut record) = job.record.take()
+            && state::cancel(&mut record, self.now.wall).is_ok()
+        {
+            let origins = job.line.origins();
+            job = EncodedJob::new(record, origins, job.body, job.output)?;
+        }
+        self.file(number, job, key);
+        Ok(true)
+    }
+
+    /// Writes the rows of a job that was live so far.
+    pub(super) fn file(&mut self, number: JobNumber, job: EncodedJob, key: Option<u64>) {
+        if job.state.is_final() {
+            self.file_done(number, job, key)
+        } else {
+            self.file_live(number, job)
+        }
+    }
+
+    fn file_live(&mut self, number: JobNumber, job: EncodedJob) {
+        let EncodedJob {
+            line,
+            state,
+            head,
+            columns,
+            body,
+            ..
+        } = job;
+        let batch = &mut self.group.batch;
+        batch.put_job(Key::live(number), head, columns);
+        put_apart(batch, Key::body(number), body);
+        if line.known && state != StateKind::Parked {
+            self.schedule.insert(number, line);
+        }
+    }
+
+    fn file_done(&mut self, number: JobNumber, job: EncodedJob, key: Option<u64>) {
+        let EncodedJob {
+            state,
+            head,
+            columns,
+            body,
+            output,
+            has_body,
+            has_output,
+            ..
+        } = job;
+        let batch = &mut self.group.batch;
+        batch.delete(Key::live(number));
+        batch.put_job(Key::done(number), head, columns);
+        put_apart(batch, Key::body(number), body);
+        if let Some(output) = output {
+            batch.put(Key::output(number), output);
+        }
+        let succeeded = state == StateKind::Succeeded;
+        let cancelled = state == StateKind::Cancelled;
+        match state {
+            StateKind::Succeeded => self.totals.succeeded += 1,
+            StateKind::Cancelled => self.totals.cancelled += 1,
+            _ => self.totals.failed += 1,
+        }
+        self.expiry.ended(
+            succeeded,
+            Ended {
+                number,
+                body: has_body,
+                output: has_output,
+                cancelled,
+            },
+        );
+        if let Some(hash) = key {
+            self.uniques.set_ended(hash, number, Some(self.now.wall));
+            self.expiry.key_ended(hash, number);
+        }
+        self.live = self.live.saturating_sub(1);
+        self.group.ended.push(number);
+    }
+
+    /// A worker is known to have taken these.
+    pub(crate) fn mark_taken(&mut self, numbers: &[JobNumber]) {
+        for &number in numbers {
+            self.flight.mark_taken(number);
+        }
+    }
+
+    /// The order of the next job of a queue.
+    pub(crate) fn first_ready(&self, queue: u16) -> Option<Order> {
+        self.schedule.first(queue).map(|(order, _)| order)
+    }
+
+    /// Claims the next job of a queue; `false` where none is ready.
+    pub(crate) fn claim(&mut self, queue: u16) -> bool {
+        let Some((order, priority)) = self.schedule.first(queue) else {
+            return false;
+        };
+        self.schedule.take(queue, priority, order);
+        let token = self.flight.claim(queue, priority, order);
+        let record = self.group.take_fresh(order.number);
+        self.group.handed.push((
+            queue,
+            Handed {
+                order,
+                token,
+                record,
+            },
+        ));
+        true
+    }
+
+    /// Takes back a claim that no worker took: the job stands where it stood, and nothing was spent.
+    pub(crate) fn hand_back(&mut self, number: JobNumber, token: Token) {
+        if let Some(claim) = self.flight.end(number, token) {
+            self.schedule
+                .put_back(claim.queue, claim.priority, claim.order);
+        }
+    }
+
+    /// The store could not give the job to its worker: it is parked until the next opening.
+    pub(crate) fn park_unreadable(&mut self, number: JobNumber, token: Token, reason: String) {
+        if self.flight.end(number, token).is_some() {
+            self.unreadable.insert(number, reason);
+        }
+    }
+
+    /// Lets retention work, within a budget that grows with what else this group does, so that it
+    /// keeps up and never holds up a claim.
+    pub(crate) fn prune(&mut self, budget: &mut usize) -> Result<Next, RowError> {
+        self.expiry.step(
+            &mut self.group.batch,
+            self.now.wall,
+            &mut self.totals,
+            budget,
+        )
+    }
+
+    /// How many jobs retention may delete in this group.
+    pub(crate) fn prune_budget(&self) -> usize {
+        const LEAST: usize = 256;
+        LEAST.max(2 * self.expiry.ended_now())
+    }
+
+    /// Takes a row that [`prune`](Self::prune) asked for.
+    pub(crate) fn learn_expiring(
+        &mut self,
+        space: Space,
+        row: Option<(Key, &[u8])>,
+    ) -> Result<(), RowError> {
+        self.expiry.learn(space, row)
+    }
+
+    /// The row that [`prune`](Self::prune) asked for is damaged.
+    pub(crate) fn skip_expiring(&mut self, key: Key) {
+        self.expiry.skip(key);
+    }
+
+    /// Releases idempotency keys whose time is over. Their rows must have been learned.
+    pub(crate) fn expire_keys(&mut self, keys: &[(u64, JobNumber)]) {
+        for &(hash, job) in keys {
+            self.uniques.expire(hash, job, self.now.wall);
+        }
+        self.expiry.keys_gone(&mut self.group.batch);
+    }
+
+    /// The group has written a row of this key: what the store shows of it is about to change.
+    pub(crate) fn touches(&self, number: JobNumber) -> bool {
+        self.group.batch.touches(Key::live(number)) || self.group.batch.touches(Key::done(number))
+    }
+
+    /// Ends the group: what is to be committed, and what may happen after.
+    ///
+    /// # Errors
+    /// Where a record cannot be encoded: a defect.
+    pub(crate) fn end_group(&mut self) -> Result<Group, RowError> {
+        let batch = &mut self.group.batch;
+        self.uniques.write(batch)?;
+        self.expiry.write(batch, self.now.wall, &mut self.totals)?;
+        if let Some(in_flight) = self.flight.take_changed(self.now.wall) {
+            batch.put(Key::IN_FLIGHT, Encoded::new(&in_flight)?);
+        }
+        if self.totals != self.stored_totals {
+            batch.put(Key::TOTALS, Encoded::new(&self.totals)?);
+            self.stored_totals = self.totals;
+        }
+        let next = Fence {
+            commit: self.fence.commit + 1,
+            ..self.fence
+        };
+        Ok(std::mem::replace(
+            &mut self.group,
+            Group::new(Batch::new(next)),
+        ))
+    }
+
+    /// The group's commit is durable: the next one counts on.
+    pub(crate) fn committed(&mut self, fence: Fence) {
+        self.fence = fence;
+        let next = Fence {
+            commit: fence.commit + 1,
+            ..fence
+        };
+        self.group = Group::new(Batch::new(next));
+    }
+
+    /// The moments at which there is work without anybody asking, by each clock.
+    pub(crate) fn next_due(&self) -> (Option<jobkeep_store::Timestamp>, Option<Steady>) {
+        let (wall, steady) = self.schedule.next_due();
+        let expiry = self.expiry.next_due(self.now.wall, &self.totals);
+        (wall.into_iter().chain(expiry).min(), steady)
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let ready = self.schedule.ready_count() + self.flight.len() - self.flight.taken();
+        let scheduled = self.schedule.later_count();
+        let running = self.flight.taken();
+        Counts {
+            scheduled,
+            ready,
+            running,
+            parked: self.live.saturating_sub(scheduled + ready + running),
+            succeeded: self.totals.succeeded,
+            failed: self.totals.failed,
+            cancelled: self.totals.cancelled,
+            damaged: self.totals.damaged,
+        }
+    }
+
+    /// The number that the next job gets.
+    pub(crate) fn first_number(&self) -> JobNumber {
+        JobNumber(self.totals.next_number)
+    }
+
+    pub(crate) fn store(&self) -> StoreId {
+        self.fence.store
+    }
+
+    /// What is claimed and not settled, by token.
+    pub(crate) fn claim_of(&self, number: JobNumber) -> Option<(u16, Token)> {
+        self.flight
+            .get(number)
+            .map(|claim| (claim.queue, claim.token))
+    }
+}
+
+fn name_and_key(job: &EncodedJob) -> Option<(&str, &str)> {
+    let record = job.record.as_ref()?;
+    Some((&record.name, record.key.as_deref()?))
+}
+
+pub(super) fn put_apart(batch: &mut Batch, key: Key, apart: Apart) {
+    match apart {
+        Apart::Leave => {}
+        Apart::Put(row) => batch.put(key, row),
+        Apart::Delete => batch.delete(key),
+    }
+}

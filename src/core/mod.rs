@@ -1,0 +1,29 @@
+//! The state machine, pure: (state, command, time) to (batch, effects).
+//!
+//! Nothing here reads a clock, a store or a random number, starts a thread or waits. What a step
+//! needs of the store is handed to it; what it wants done it writes into the group's batch and
+//! effects. So the same code runs under the committer's thread, on a test's own thread and in a
+//! simulation.
+
+mod encoded;
+mod engine;
+mod expiry;
+mod flight;
+mod open;
+mod operate;
+mod schedule;
+mod settle;
+mod state;
+mod unique;
+
+pub(crate) use encoded::{EncodedJob, Origins, accept};
+pub use engine::Counts;
+pub(crate) use engine::{Engine, Handed, Rules};
+pub(crate) use expiry::Next;
+pub(crate) use open::Stored;
+pub(crate) use operate::{Found, Operated, Subject};
+pub(crate) use schedule::Order;
+pub(crate) use settle::{Outcome, Run, Settlement, settle};
+pub use state::HISTORY;
+pub(crate) use state::claim as begin_attempt;
+pub(crate) use unique::{KeyClaim, key_hash};

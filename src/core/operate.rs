@@ -1,0 +1,247 @@
+//! What an operator asks about or of a single job: look, cancel, retry, remove.
+
+use jobkeep_store::{JobNumber, JobRecord, Kept, Key, ParkReason, RowError, State, StateKind};
+
+use super::encoded::{Apart, EncodedJob, Origins};
+use super::engine::{Engine, put_apart};
+use super::expiry::delete_finished;
+use super::schedule::Line;
+use super::state;
+use crate::Error;
+
+/// A job as the store has it.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Live(Box<JobRecord>),
+    Done(Box<JobRecord>),
+    Nowhere,
+}
+
+/// A job that an operator speaks of: what the store has, and what the record does not say.
+#[derive(Debug)]
+pub(crate) struct Subject {
+    pub(crate) number: JobNumber,
+    pub(crate) found: Found,
+    /// Where its queue and name stand here; `None` where the queue is not declared.
+    pub(crate) origins: Option<Origins>,
+    /// The hash of its idempotency key; that key's row must have been learned.
+    pub(crate) key: Option<u64>,
+}
+
+/// What an operator is told: refused, or a defect that ends the group.
+pub(crate) type Operated<T> = Result<Result<T, Error>, RowError>;
+
+impl Engine {
+    /// Where a job stands, beyond what its record says. `on_worker`: a worker has it now.
+    pub(crate) fn stand(
+        &self,
+        number: JobNumber,
+        record: &JobRecord,
+        origins: Option<Origins>,
+        on_worker: bool,
+    ) -> (StateKind, Option<ParkReason>) {
+        let stored = record.state.kind();
+        if stored.is_final() {
+            return (stored, None);
+        }
+        if on_worker {
+            return (StateKind::Running, None);
+        }
+        if self.flight.get(number).is_some() {
+            return (StateKind::Ready, None);
+        }
+        if let Some(reason) = self.unreadable.get(&number) {
+            return (
+                StateKind::Parked,
+                Some(ParkReason::Unreadable(reason.clone())),
+            );
+        }
+        let Some(origins) = origins else {
+            return (StateKind::Parked, Some(ParkReason::UnknownQueue));
+        };
+        if !origins.known {
+            return (StateKind::Parked, Some(ParkReason::UnknownName));
+        }
+        let line = Line::new(origins, &record.state, record.priority, record.order);
+        if self.schedule.is_ready(number, line) {
+            return (StateKind::Ready, None);
+        }
+        match &record.state {
+            State::Parked(reason) => (StateKind::Parked, Some(reason.clone())),
+            _ => (stored, None),
+        }
+    }
+
+    /// Why there is no such job.
+    pub(crate) fn nowhere(&self, number: JobNumber) -> Error {
+        if number.0 >= self.totals.next_number {
+            Error::never_existed(number)
+        } else {
+            Error::pruned(number)
+        }
+    }
+
+    /// Cancels a job: at once where it waits; where a worker has it, when its attempt ends other
+    /// than in success, and the request is kept.
+    pub(crate) fn cancel(&mut self, subject: Subject) -> Operated<()> {
+        let Subject {
+            number,
+            found,
+            origins,
+            key,
+        } = subject;
+        let mut record = match found {
+            Found::Live(record) => record,
+            Found::Done(record) => {
+                let state = record.state.kind();
+                let needs = "a job that has not finished";
+                return Ok(Err(Error::wrong_state("cancel", number, state, needs)));
+            }
+            Found::Nowhere => return Ok(Err(self.nowhere(number))),
+        };
+        let here = origins.unwrap_or(Origins {
+            queue: 0,
+            known: false,
+        });
+        if self.flight.get(number).is_some() {
+            self.flight.request_cancel(number);
+            record.cancel_requested = true;
+            let job = EncodedJob::new(record, here, Apart::Leave, None)?;
+            self.group
+                .batch
+                .put_job(Key::live(number), job.head, job.columns);
+            return Ok(Ok(()));
+        }
+        let line = Line::new(here, &record.state, record.priority, record.order);
+        if let Err(illegal) = state::cancel(&mut record, self.now.wall) {
+            let needs = "a job that has not finished";
+            return Ok(Err(Error::wrong_state(
+                "cancel",
+                number,
+                illegal.from,
+                needs,
+            )));
+        }
+        self.schedule.remove(number, line);
+        self.unreadable.remove(&number);
+        let job = EncodedJob::new(record, here, Apart::Leave, None)?;
+        self.file(number, job, key);
+        Ok(Ok(()))
+    }
+
+    /// Makes a finished job ready again, with all its attempts.
+    pub(crate) fn retry(&mut self, subject: Subject) -> Operated<()> {
+        const NEEDS: &str = "a finished job";
+        let Subject {
+            number,
+            found,
+            origins,
+            key,
+        } = subject;
+        let mut record = match found {
+            Found::Done(record) => record,
+            Found::Live(record) => {
+                let (state, _) = self.stand(number, &record, origins, false);
+                return Ok(Err(Error::wrong_state("retry", number, state, NEEDS)));
+            }
+            Found::Nowhere => return Ok(Err(self.nowhere(number))),
+        };
+        if let Some(hash) = key
+            && !self.uniques.is_held_by(hash, number)
+        {
+            let name = record.key.as_deref().unwrap_or_default();
+            return Ok(Err(Error::key_lost(number, &record.name, name)));
+        }
+        let ended = record.state.kind();
+        let had_output = record.output.as_ref().is_some_and(Kept::is_apart);
+        let order = jobkeep_store::Timestamp(self.now.steady.0);
+        if let Err(illegal) = state::revive(&mut record, order) {
+            return Ok(Err(Error::wrong_state(
+                "retry",
+                number,
+                illegal.from,
+                NEEDS,
+            )));
+        }
+        self.withdraw(number, ended)?;
+        if let Some(hash) = key {
+            self.uniques.set_ended(hash, number, None);
+        }
+        let here = origins.unwrap_or(Origins {
+            queue: 0,
+            known: false,
+        });
+        let job = EncodedJob::new(record, here, Apart::Leave, None)?;
+        let batch = &mut self.group.batch;
+        batch.delete(Key::done(number));
+        if had_output {
+            put_apart(batch, Key::output(number), Apart::Delete);
+        }
+        self.live += 1;
+        self.file(number, job, None);
+        Ok(Ok(()))
+    }
+
+    /// Deletes a job and everything about it, its idempotency key included.
+    pub(crate) fn remove(&mut self, subject: Subject) -> Operated<()> {
+        let Subject {
+            number,
+            found,
+            origins,
+            key,
+        } = subject;
+        match found {
+            Found::Nowhere => return Ok(Err(self.nowhere(number))),
+            Found::Live(_) if self.flight.get(number).is_some() => {
+                let (state, needs) = (
+                    StateKind::Running,
+                    "one that no worker has: cancel it first",
+                );
+                return Ok(Err(Error::wrong_state("remove", number, state, needs)));
+            }
+            Found::Live(record) => {
+                let here = origins.unwrap_or(Origins {
+                    queue: 0,
+                    known: false,
+                });
+                let line = Line::new(here, &record.state, record.priority, record.order);
+                self.schedule.remove(number, line);
+                self.unreadable.remove(&number);
+                self.live = self.live.saturating_sub(1);
+                let batch = &mut self.group.batch;
+                batch.delete(Key::live(number));
+                if record.payload.is_apart() {
+                    batch.delete(Key::body(number));
+                }
+            }
+            Found::Done(record) => {
+                let output = record.output.as_ref().is_some_and(Kept::is_apart);
+                self.withdraw(number, record.state.kind())?;
+                delete_finished(
+                    &mut self.group.batch,
+                    number,
+                    record.payload.is_apart(),
+                    output,
+                );
+            }
+        }
+        if let Some(hash) = key {
+            self.uniques.release(hash, number);
+        }
+        self.group.ended.push(number);
+        Ok(Ok(()))
+    }
+
+    /// A finished job leaves *done* before retention takes it.
+    fn withdraw(&mut self, number: JobNumber, ended: StateKind) -> Result<(), RowError> {
+        let count = match ended {
+            StateKind::Succeeded => &mut self.totals.succeeded,
+            StateKind::Cancelled => &mut self.totals.cancelled,
+            _ => &mut self.totals.failed,
+        };
+        *count = count.saturating_sub(1);
+        let succeeded = ended == StateKind::Succeeded;
+        self.expiry
+            .withdraw(&mut self.group.batch, number, succeeded)
+    }
+}

@@ -1,0 +1,232 @@
+//! What waits, in RAM: ready jobs by queue, and those due later. At most 64 bytes a job.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jobkeep_store::{Due, JobNumber, Priority, State, Timestamp};
+
+use super::encoded::Origins;
+use crate::clock::{Now, Steady};
+
+/// A job's place in the order of starts: by priority, then by when it was accepted or became due,
+/// then by number. What sorts first starts first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Order {
+    /// Urgent first.
+    rank: u8,
+    since: Timestamp,
+    pub(crate) number: JobNumber,
+}
+
+/// Where a job waits, apart from its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// The position of its queue among those declared.
+    pub(crate) queue: u16,
+    pub(crate) priority: Priority,
+    /// Its place among jobs of the same priority.
+    pub(crate) order: Timestamp,
+    /// When it becomes ready, where it is not.
+    pub(crate) due: Option<(Timestamp, Due)>,
+    /// It has a handler here. One that has none is parked: it is not in the schedule.
+    pub(crate) known: bool,
+}
+
+impl Line {
+    pub(crate) fn origins(self) -> Origins {
+        Origins {
+            queue: self.queue,
+            known: self.known,
+        }
+    }
+
+    /// The line of a job that is stored like this.
+    pub(crate) fn new(
+        origins: Origins,
+        state: &State,
+        priority: Priority,
+        order: Timestamp,
+    ) -> Self {
+        let due = match *state {
+            State::Scheduled { due, by } => Some((due, by)),
+            _ => None,
+        };
+        Self {
+            queue: origins.queue,
+            priority,
+            order,
+            due,
+            known: origins.known,
+        }
+    }
+}
+
+const RANKS: usize = 4;
+
+fn rank(priority: Priority) -> u8 {
+    match priority {
+        Priority::Urgent => 0,
+        Priority::High => 1,
+        Priority::Normal => 2,
+        Priority::Low => 3,
+    }
+}
+
+type Waiting = BTreeSet<(Timestamp, JobNumber)>;
+type Later<Moment> = BTreeMap<(Moment, JobNumber), (u16, Priority)>;
+
+/// The waiting jobs of all queues.
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    /// One line a queue and priority. A job not yet due stands in `later`, so that one of high
+    /// priority never stands before a ready one.
+    ready: Vec<[Waiting; RANKS]>,
+    ready_count: u64,
+    by_wall: Later<Timestamp>,
+    by_delay: Later<Steady>,
+}
+
+impl Schedule {
+    pub(crate) fn new(queues: usize) -> Self {
+        Self {
+            ready: std::iter::repeat_with(Default::default)
+                .take(queues)
+                .collect(),
+            ready_count: 0,
+            by_wall: BTreeMap::new(),
+            by_delay: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn insert(&mut self, number: JobNumber, line: Line) {
+        let place = (line.queue, line.priority);
+        match line.due {
+            None => self.insert_ready(place, line.order, number),
+            Some((due, Due::Wall)) => {
+                self.by_wall.insert((due, number), place);
+            }
+            Some((due, Due::Delay)) => {
+                self.by_delay.insert((Steady(due.0), number), place);
+            }
+        }
+    }
+
+    fn insert_ready(&mut self, place: (u16, Priority), order: Timestamp, number: JobNumber) {
+        if let Some(line) = self.line_mut(place)
+            && line.insert((order, number))
+        {
+            self.ready_count += 1;
+        }
+    }
+
+    /// Takes a job out wherever it waits; `false` where it does not.
+    pub(crate) fn remove(&mut self, number: JobNumber, line: Line) -> bool {
+        let later = match line.due {
+            None => false,
+            Some((due, Due::Wall)) => self.by_wall.remove(&(due, number)).is_some(),
+            Some((due, Due::Delay)) => self.by_delay.remove(&(Steady(due.0), number)).is_some(),
+        };
+        // It may have become due since its row was written.
+        later || self.remove_ready((line.queue, line.priority), line.order, number)
+    }
+
+    fn remove_ready(
+        &mut self,
+        place: (u16, Priority),
+        order: Timestamp,
+        number: JobNumber,
+    ) -> bool {
+        let removed = self
+            .line_mut(place)
+            .is_some_and(|line| line.remove(&(order, number)));
+        self.ready_count -= u64::from(removed);
+        removed
+    }
+
+    pub(crate) fn is_ready(&self, number: JobNumber, line: Line) -> bool {
+        self.line((line.queue, line.priority))
+            .is_some_and(|waiting| waiting.contains(&(line.order, number)))
+    }
+
+    /// Makes ready what is due, at most `most` jobs, so that a million due at once do not hold up
+    /// the committer.
+    pub(crate) fn promote(&mut self, now: Now, most: usize) {
+        for _ in 0..most {
+            let Some(((due, number), place)) = pop_due(&mut self.by_wall, now.wall) else {
+                break;
+            };
+            self.insert_ready(place, due, number);
+        }
+        for _ in 0..most {
+            let Some(((due, number), place)) = pop_due(&mut self.by_delay, now.steady) else {
+                break;
+            };
+            self.insert_ready(place, Timestamp(due.0), number);
+        }
+    }
+
+    /// The next job of a queue, without taking it.
+    pub(crate) fn first(&self, queue: u16) -> Option<(Order, Priority)> {
+        const PRIORITIES: [Priority; RANKS] = [
+            Priority::Urgent,
+            Priority::High,
+            Priority::Normal,
+            Priority::Low,
+        ];
+        PRIORITIES.into_iter().find_map(|priority| {
+            let &(since, number) = self.line((queue, priority))?.first()?;
+            Some((
+                Order {
+                    rank: rank(priority),
+                    since,
+                    number,
+                },
+                priority,
+            ))
+        })
+    }
+
+    /// Takes the job that [`first`](Self::first) showed.
+    pub(crate) fn take(&mut self, queue: u16, priority: Priority, order: Order) {
+        self.remove_ready((queue, priority), order.since, order.number);
+    }
+
+    /// Puts a claimed job back where it was.
+    pub(crate) fn put_back(&mut self, queue: u16, priority: Priority, order: Order) {
+        self.insert_ready((queue, priority), order.since, order.number);
+    }
+
+    /// The next moments at which something becomes due, by each clock.
+    pub(crate) fn next_due(&self) -> (Option<Timestamp>, Option<Steady>) {
+        let wall = self.by_wall.first_key_value().map(|(&(due, _), _)| due);
+        let steady = self.by_delay.first_key_value().map(|(&(due, _), _)| due);
+        (wall, steady)
+    }
+
+    pub(crate) fn ready_count(&self) -> u64 {
+        self.ready_count
+    }
+
+    pub(crate) fn later_count(&self) -> u64 {
+        (self.by_wall.len() + self.by_delay.len()) as u64
+    }
+
+    fn line(&self, (queue, priority): (u16, Priority)) -> Option<&Waiting> {
+        self.ready
+            .get(usize::from(queue))?
+            .get(usize::from(rank(priority)))
+    }
+
+    fn line_mut(&mut self, (queue, priority): (u16, Priority)) -> Option<&mut Waiting> {
+        self.ready
+            .get_mut(usize::from(queue))?
+            .get_mut(usize::from(rank(priority)))
+    }
+}
+
+fn pop_due<Moment: Ord + Copy>(
+    later: &mut Later<Moment>,
+    now: Moment,
+) -> Option<((Moment, JobNumber), (u16, Priority))> {
+    let entry = later.first_entry()?;
+    (entry.key().0 <= now).then(|| entry.remove_entry())
+}

@@ -1,0 +1,209 @@
+//! What the end of an attempt makes of its job: decided and encoded on the worker's thread.
+
+use std::time::Duration;
+
+use jobkeep_store::{
+    Attempt, AttemptEnd, FailureKind, JobNumber, JobRecord, ParkReason, Timestamp, Token,
+};
+
+use super::encoded::{Apart, EncodedJob, Origins, keep};
+use super::state;
+use crate::clock::Now;
+use crate::context::cut;
+use crate::job::Verdict;
+use crate::retry;
+
+/// An attempt on a worker: the job as claimed, and what its end needs to know.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) number: JobNumber,
+    pub(crate) token: Token,
+    pub(crate) origins: Origins,
+    pub(crate) record: Box<JobRecord>,
+    /// The payload that the attempt began with.
+    pub(crate) payload: Vec<u8>,
+    pub(crate) started: Timestamp,
+    pub(crate) thread: String,
+    pub(crate) log: Vec<String>,
+}
+
+/// How the attempt ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The job's value as the run left it, and the output.
+    Succeeded { left: Vec<u8>, output: Vec<u8> },
+    /// The value where it can be kept, the verdict, and the error's text with its sources'.
+    Failed {
+        left: Option<Vec<u8>>,
+        verdict: Verdict,
+        chain: Vec<String>,
+    },
+    /// What the panic said, and where it was.
+    Panicked { message: String, location: String },
+    /// The payload does not decode: the decoder's message.
+    Undecodable(String),
+}
+
+/// The end of an attempt, encoded. The committer checks the token and moves the bytes.
+#[derive(Debug)]
+pub(crate) struct Settlement {
+    pub(crate) number: JobNumber,
+    pub(crate) token: Token,
+    pub(crate) job: EncodedJob,
+    /// The hash of its idempotency key.
+    pub(crate) key: Option<u64>,
+}
+
+/// Decides what becomes of the job. `seed` draws the backoff.
+///
+/// # Errors
+/// Where the job's state does not allow its end or its record cannot be encoded: a defect of
+/// jobkeep, as text.
+pub(crate) fn settle(
+    run: Run,
+    outcome: Outcome,
+    now: Now,
+    seed: u64,
+    key: Option<u64>,
+) -> Result<Settlement, String> {
+    let Run {
+        number,
+        token,
+        origins,
+        mut record,
+        payload,
+        started,
+        thread,
+        log,
+    } = run;
+    let attempt_number = record.attempts.saturating_add(1);
+    let attempt = |end| Attempt {
+        number: attempt_number,
+        started,
+        ended: now.wall,
+        thread,
+        end,
+        log,
+    };
+    let mut body = Apart::Leave;
+    let mut output_row = None;
+    match outcome {
+        Outcome::Succeeded { left, output } => {
+            body = leave(&mut record, &payload, left)?;
+            let (kept, row) = keep(output).map_err(|cause| cause.to_string())?;
+            record.output = Some(kept);
+            output_row = row;
+            state::succeed(&mut record, attempt(AttemptEnd::Succeeded))
+        }
+        Outcome::Failed {
+            left,
+            verdict,
+            chain,
+        } => {
+            if let Some(left) = left {
+                body = leave(&mut record, &payload, left)?;
+            }
+            fail(&mut record, verdict, bounded(chain), attempt, now, seed)
+        }
+        Outcome::Panicked { message, location } => {
+            let end = AttemptEnd::Panicked {
+                message: cut(message, TEXT_BYTES),
+                location,
+            };
+            let delay = retry::delay(record.backoff, attempt_number, seed);
+            retry_or_fail(&mut record, FailureKind::Panicked, attempt(end), now, delay)
+        }
+        Outcome::Undecodable(message) => {
+            let message = cut(message, TEXT_BYTES);
+            let end = AttemptEnd::Undecodable(message.clone());
+            state::park(&mut record, ParkReason::Undecodable(message), attempt(end))
+        }
+    }
+    .map_err(|illegal| format!("settle job {number}: {illegal}"))?;
+    let job = EncodedJob::new(record, origins, body, output_row)
+        .map_err(|cause| format!("settle job {number}: {cause}"))?;
+    Ok(Settlement {
+        number,
+        token,
+        job,
+        key,
+    })
+}
+
+fn fail(
+    record: &mut JobRecord,
+    verdict: Verdict,
+    chain: Vec<String>,
+    attempt: impl FnOnce(AttemptEnd) -> Attempt,
+    now: Now,
+    seed: u64,
+) -> Result<(), state::IllegalEdge> {
+    match verdict {
+        Verdict::Retry => {
+            let delay = retry::delay(record.backoff, record.attempts.saturating_add(1), seed);
+            let attempt = attempt(AttemptEnd::Error(chain));
+            retry_or_fail(record, FailureKind::Error, attempt, now, delay)
+        }
+        Verdict::RetryAfter(delay) => {
+            let attempt = attempt(AttemptEnd::Error(chain));
+            retry_or_fail(record, FailureKind::Error, attempt, now, delay)
+        }
+        Verdict::Permanent => state::fail(
+            record,
+            FailureKind::Permanent,
+            attempt(AttemptEnd::Permanent(chain)),
+        ),
+        Verdict::Snooze(delay) => {
+            let due = due(now, delay);
+            state::snooze(record, due, attempt(AttemptEnd::Snoozed(due)))
+        }
+        Verdict::Cancel => state::cancel_running(record, attempt(AttemptEnd::Cancelled(chain))),
+    }
+}
+
+fn retry_or_fail(
+    record: &mut JobRecord,
+    kind: FailureKind,
+    attempt: Attempt,
+    now: Now,
+    delay: Duration,
+) -> Result<(), state::IllegalEdge> {
+    if attempt.number >= record.max_attempts {
+        state::fail(record, kind, attempt)
+    } else {
+        state::retry(record, due(now, delay), attempt)
+    }
+}
+
+fn due(now: Now, delay: Duration) -> Timestamp {
+    Timestamp(now.steady.after(delay).0)
+}
+
+/// Puts the value that the run left into the record, and says what happens to the body's own row.
+fn leave(record: &mut JobRecord, before: &[u8], left: Vec<u8>) -> Result<Apart, String> {
+    if left == before {
+        return Ok(Apart::Leave);
+    }
+    let was_apart = record.payload.is_apart();
+    let (kept, row) = keep(left).map_err(|cause| cause.to_string())?;
+    record.payload = kept;
+    Ok(match row {
+        Some(row) => Apart::Put(row),
+        None if was_apart => Apart::Delete,
+        None => Apart::Leave,
+    })
+}
+
+/// How many bytes of an error's text are kept.
+const TEXT_BYTES: usize = 1_024;
+
+/// How many sources of an error are kept.
+const CHAIN: usize = 8;
+
+fn bounded(chain: Vec<String>) -> Vec<String> {
+    chain
+        .into_iter()
+        .take(CHAIN)
+        .map(|text| cut(text, TEXT_BYTES))
+        .collect()
+}

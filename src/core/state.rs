@@ -1,0 +1,243 @@
+//! The one table of states and edges. A record changes its state through the functions below and in
+//! no other way.
+
+use std::fmt;
+
+use jobkeep_store::{
+    Attempt, AttemptEnd, Due, FailureKind, JobRecord, ParkReason, State, StateKind, Timestamp,
+};
+
+/// How many ended attempts a record keeps, the newest first.
+pub const HISTORY: usize = 20;
+
+/// A way from one state to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Edge {
+    Claim,
+    Interrupt,
+    Succeed,
+    Fail,
+    Retry,
+    Snooze,
+    Park,
+    Cancel,
+    Revive,
+}
+
+/// From which states an edge leads, and where to. `Scheduled` falls due without a write, so a
+/// claim may find it stored.
+const EDGES: [(Edge, &[StateKind], StateKind); 10] = {
+    use StateKind::{Cancelled, Failed, Parked, Ready, Running, Scheduled, Succeeded};
+    [
+        (Edge::Claim, &[Ready, Scheduled, Parked], Running),
+        (Edge::Interrupt, &[Running], Ready),
+        (Edge::Succeed, &[Running], Succeeded),
+        (Edge::Fail, &[Running], Failed),
+        (Edge::Retry, &[Running], Scheduled),
+        (Edge::Snooze, &[Running], Scheduled),
+        (Edge::Park, &[Running], Parked),
+        (Edge::Cancel, &[Running], Cancelled),
+        (Edge::Cancel, &[Ready, Scheduled, Parked], Cancelled),
+        (Edge::Revive, &[Succeeded, Failed, Cancelled], Ready),
+    ]
+};
+
+impl Edge {
+    fn leads_from(self, state: StateKind) -> bool {
+        EDGES
+            .iter()
+            .any(|(edge, from, _)| *edge == self && from.contains(&state))
+    }
+
+    fn leads_to(self, state: StateKind) -> bool {
+        EDGES
+            .iter()
+            .any(|(edge, _, to)| *edge == self && *to == state)
+    }
+}
+
+/// A job was asked to go a way that does not lead from its state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct IllegalEdge {
+    pub(crate) edge: Edge,
+    pub(crate) from: StateKind,
+    pub(crate) to: StateKind,
+}
+
+impl fmt::Display for IllegalEdge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:?} does not lead from {} to {}",
+            self.edge, self.from, self.to
+        )
+    }
+}
+
+/// Moves the record along the edge, or says why that is no way.
+fn go(record: &mut JobRecord, edge: Edge, to: State) -> Result<(), IllegalEdge> {
+    let (from, target) = (record.state.kind(), to.kind());
+    if !edge.leads_from(from) || !edge.leads_to(target) {
+        return Err(IllegalEdge {
+            edge,
+            from,
+            to: target,
+        });
+    }
+    record.state = to;
+    Ok(())
+}
+
+/// A worker takes the job. Nothing is written: the claim stands in the in-flight record.
+pub(crate) fn claim(record: &mut JobRecord) -> Result<(), IllegalEdge> {
+    go(record, Edge::Claim, State::Running)
+}
+
+/// The process died or shut down while the job was in flight: not the job's error, no attempt spent.
+/// It keeps its place in line.
+pub(crate) fn interrupt(
+    record: &mut JobRecord,
+    started: Timestamp,
+    begun: bool,
+    at: Timestamp,
+) -> Result<(), IllegalEdge> {
+    go(record, Edge::Interrupt, State::Ready)?;
+    record.interruptions = record.interruptions.saturating_add(1);
+    record.unclean_ends = record.unclean_ends.saturating_add(1);
+    let number = record.attempts.saturating_add(1);
+    let end = AttemptEnd::Interrupted { begun };
+    let thread = String::new();
+    remember(
+        record,
+        Attempt {
+            number,
+            started,
+            ended: at,
+            thread,
+            end,
+            log: Vec::new(),
+        },
+    );
+    Ok(())
+}
+
+/// The attempt returned the job's output.
+pub(crate) fn succeed(record: &mut JobRecord, attempt: Attempt) -> Result<(), IllegalEdge> {
+    go(record, Edge::Succeed, State::Succeeded)?;
+    finish(record, attempt.ended);
+    spend(record, attempt);
+    Ok(())
+}
+
+/// The attempt failed and was the last, or said that trying again is of no use.
+pub(crate) fn fail(
+    record: &mut JobRecord,
+    kind: FailureKind,
+    attempt: Attempt,
+) -> Result<(), IllegalEdge> {
+    go(record, Edge::Fail, State::Failed(kind))?;
+    finish(record, attempt.ended);
+    spend(record, attempt);
+    Ok(())
+}
+
+/// The attempt failed and another one may follow, when `due` by the steady clock.
+pub(crate) fn retry(
+    record: &mut JobRecord,
+    due: Timestamp,
+    attempt: Attempt,
+) -> Result<(), IllegalEdge> {
+    go(
+        record,
+        Edge::Retry,
+        State::Scheduled {
+            due,
+            by: Due::Delay,
+        },
+    )?;
+    record.order = due;
+    spend(record, attempt);
+    Ok(())
+}
+
+/// The job put itself off: no attempt is spent.
+pub(crate) fn snooze(
+    record: &mut JobRecord,
+    due: Timestamp,
+    attempt: Attempt,
+) -> Result<(), IllegalEdge> {
+    go(
+        record,
+        Edge::Snooze,
+        State::Scheduled {
+            due,
+            by: Due::Delay,
+        },
+    )?;
+    record.order = due;
+    record.snoozes = record.snoozes.saturating_add(1);
+    record.unclean_ends = 0;
+    remember(record, attempt);
+    Ok(())
+}
+
+/// The job cannot run here: no attempt is spent.
+pub(crate) fn park(
+    record: &mut JobRecord,
+    reason: ParkReason,
+    attempt: Attempt,
+) -> Result<(), IllegalEdge> {
+    go(record, Edge::Park, State::Parked(reason))?;
+    record.unclean_ends = 0;
+    // Parked again at every start for the same reason, it would fill its history with that.
+    if record
+        .history
+        .first()
+        .is_none_or(|last| last.end != attempt.end)
+    {
+        remember(record, attempt);
+    }
+    Ok(())
+}
+
+/// The job cancelled itself in this attempt, or ended it after somebody had asked to cancel it.
+pub(crate) fn cancel_running(record: &mut JobRecord, attempt: Attempt) -> Result<(), IllegalEdge> {
+    go(record, Edge::Cancel, State::Cancelled)?;
+    finish(record, attempt.ended);
+    spend(record, attempt);
+    Ok(())
+}
+
+/// Somebody cancelled the job while it waited.
+pub(crate) fn cancel(record: &mut JobRecord, at: Timestamp) -> Result<(), IllegalEdge> {
+    go(record, Edge::Cancel, State::Cancelled)?;
+    finish(record, at);
+    Ok(())
+}
+
+/// Somebody wants a finished job run again, with all its attempts. Its history stays.
+pub(crate) fn revive(record: &mut JobRecord, order: Timestamp) -> Result<(), IllegalEdge> {
+    go(record, Edge::Revive, State::Ready)?;
+    record.finished = None;
+    record.output = None;
+    record.attempts = 0;
+    record.cancel_requested = false;
+    record.order = order;
+    Ok(())
+}
+
+fn finish(record: &mut JobRecord, at: Timestamp) {
+    record.finished = Some(at);
+}
+
+/// Counts the attempt and remembers it.
+fn spend(record: &mut JobRecord, attempt: Attempt) {
+    record.attempts = attempt.number;
+    record.unclean_ends = 0;
+    remember(record, attempt);
+}
+
+fn remember(record: &mut JobRecord, attempt: Attempt) {
+    record.history.truncate(HISTORY - 1);
+    record.history.insert(0, attempt);
+}

@@ -1,0 +1,102 @@
+use std::time::Duration;
+
+use crate::finished::{Completed, Finished};
+use crate::{Draft, Error, Job, NewJob, Receipt};
+
+/// Whoever accepts jobs: the [`Manager`](crate::Manager) of this process, or a client of another
+/// one. Code that queues through `&dyn Enqueue` works with both.
+///
+/// Implementors give [`accept`](Self::accept) and [`look_up`](Self::look_up); the typed calls on
+/// `dyn Enqueue` are made of these.
+///
+/// ```
+/// use jobkeep::{Enqueue, Error, Job, Receipt};
+/// # #[derive(serde::Serialize, serde::Deserialize)] struct Mail { to: String }
+/// # impl Job for Mail { const NAME: &'static str = "mail"; type Output = (); }
+///
+/// fn sign_up(queue: &dyn Enqueue, to: String) -> Result<Receipt<Mail>, Error> {
+///     Mail { to }.execute(queue)
+/// }
+/// ```
+pub trait Enqueue: Send + Sync {
+    /// Accepts all of the drafts or none, in their order.
+    ///
+    /// # Durability
+    /// As each receipt says, when this returns.
+    ///
+    /// # Errors
+    /// Where one of the drafts cannot be accepted, or the acceptance cannot be made durable.
+    fn accept(&self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, Error>;
+
+    /// The finished job, waiting for it up to `patience`; `None` where it has not finished.
+    ///
+    /// # Errors
+    /// Where the receipt is not of this place, or the job is not kept.
+    fn look_up(&self, receipt: &Receipt, patience: Duration) -> Result<Option<Finished>, Error>;
+}
+
+impl dyn Enqueue + '_ {
+    /// Queues one job. See [`Manager::enqueue`](crate::Manager::enqueue).
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept), or where the job cannot be encoded.
+    pub fn enqueue<J: Job>(&self, job: impl Into<NewJob<J>>) -> Result<Receipt<J>, Error> {
+        let receipts = self.accept(vec![job.into().draft()?])?;
+        first(receipts).map(Receipt::typed)
+    }
+
+    /// Queues several jobs, all or none. See [`Manager::enqueue_all`](crate::Manager::enqueue_all).
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept), or where a job cannot be encoded.
+    pub fn enqueue_all<J: Job, N: Into<NewJob<J>>>(
+        &self,
+        jobs: impl IntoIterator<Item = N>,
+    ) -> Result<Vec<Receipt<J>>, Error> {
+        let drafts = jobs
+            .into_iter()
+            .map(|job| job.into().draft())
+            .collect::<Result<_, _>>()?;
+        Ok(self
+            .accept(drafts)?
+            .into_iter()
+            .map(Receipt::typed)
+            .collect())
+    }
+
+    /// The job, if it has finished. See [`Manager::completed`](crate::Manager::completed).
+    ///
+    /// # Errors
+    /// As [`look_up`](Self::look_up), or where it does not decode to a `J`.
+    pub fn completed<J: Job>(&self, receipt: &Receipt<J>) -> Result<Option<Completed<J>>, Error> {
+        self.look_up(&receipt.untyped(), Duration::ZERO)?
+            .map(Completed::new)
+            .transpose()
+    }
+
+    /// The job, as soon as it has finished. See [`Manager::wait`](crate::Manager::wait).
+    ///
+    /// # Errors
+    /// As [`completed`](Self::completed), and where it has not finished within `patience`.
+    pub fn wait<J: Job>(
+        &self,
+        receipt: &Receipt<J>,
+        patience: Duration,
+    ) -> Result<Completed<J>, Error> {
+        match self.look_up(&receipt.untyped(), patience)? {
+            Some(finished) => Completed::new(finished),
+            None => Err(Error::impatient(receipt.number(), patience.as_millis())),
+        }
+    }
+}
+
+/// The one receipt of a batch of one.
+pub(crate) fn first(receipts: Vec<Receipt>) -> Result<Receipt, Error> {
+    let given = receipts.len();
+    receipts.into_iter().next().ok_or_else(|| {
+        Error::host(
+            "enqueue one job",
+            format_args!("{given} receipts came back"),
+        )
+    })
+}

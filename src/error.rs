@@ -1,0 +1,375 @@
+use std::error;
+use std::fmt;
+use std::sync::Arc;
+
+use jobkeep_store::{JobNumber, StateKind, StoreError};
+
+/// Why jobkeep could not do what it was asked: what was tried, on which job, queue or store, why, and
+/// where there is one, the way out.
+///
+/// The predicates tell the cases apart that a program acts upon.
+#[derive(Clone, Debug)]
+pub struct Error(Box<Fault>);
+
+#[derive(Clone, Debug)]
+struct Fault {
+    kind: Kind,
+    message: String,
+    store: Option<Arc<StoreError>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Config,
+    UndeclaredQueue,
+    TooLarge,
+    Full,
+    ShutDown,
+    KeyConflict(JobNumber),
+    OtherServer,
+    Replaced,
+    NeverExisted,
+    Pruned,
+    OtherType,
+    IllegalState(StateKind),
+    Impatient,
+    Codec,
+    Damaged,
+    NoResource,
+    BadReceipt,
+    Store,
+    Host,
+}
+
+impl Error {
+    fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self(Box::new(Fault {
+            kind,
+            message: message.into(),
+            store: None,
+        }))
+    }
+
+    pub(crate) fn config(faults: &[String]) -> Self {
+        let mut message = String::from("start the manager: ");
+        if let [only] = faults {
+            message.push_str(only);
+        } else {
+            message.push_str(&format!("{} faults in its configuration", faults.len()));
+            for fault in faults {
+                message.push_str("\n- ");
+                message.push_str(fault);
+            }
+        }
+        Self::new(Kind::Config, message)
+    }
+
+    pub(crate) fn undeclared_queue<'a>(
+        name: &str,
+        queue: &str,
+        declared: impl Iterator<Item = &'a str>,
+    ) -> Self {
+        let declared = declared
+            .map(|queue| format!("`{queue}`"))
+            .collect::<Vec<_>>()
+            .join(", ");
+        Self::new(
+            Kind::UndeclaredQueue,
+            format!(
+                "enqueue job `{name}` in queue `{queue}`: no such queue is declared, only \
+                 {declared}: name one of these, or declare it with `Builder::queue`"
+            ),
+        )
+    }
+
+    pub(crate) fn payload_too_large(name: &str, bytes: usize, limit: usize) -> Self {
+        Self::new(
+            Kind::TooLarge,
+            format!(
+                "enqueue job `{name}`: its payload has {bytes} bytes and the limit is {limit}: \
+                 queue a reference to the data instead, or raise `Builder::payload_limit`"
+            ),
+        )
+    }
+
+    pub(crate) fn key_too_large(name: &str, bytes: usize, limit: usize) -> Self {
+        Self::new(
+            Kind::TooLarge,
+            format!("enqueue job `{name}`: its key has {bytes} bytes and the limit is {limit}"),
+        )
+    }
+
+    pub(crate) fn batch_too_large(jobs: usize, bytes: usize, most: (usize, usize)) -> Self {
+        let (most_jobs, most_bytes) = most;
+        Self::new(
+            Kind::TooLarge,
+            format!(
+                "enqueue {jobs} jobs of {bytes} bytes at once: one batch takes at most \
+                 {most_jobs} jobs and {most_bytes} bytes: split it"
+            ),
+        )
+    }
+
+    pub(crate) fn full(waiting: usize) -> Self {
+        Self::new(
+            Kind::Full,
+            format!(
+                "enqueue without waiting: {waiting} jobs are already waiting to be written: try \
+                 again later, or let `enqueue` wait for room"
+            ),
+        )
+    }
+
+    pub(crate) fn shut_down(act: impl fmt::Display) -> Self {
+        Self::new(
+            Kind::ShutDown,
+            format!("{act}: the manager has been shut down: start another one on the store"),
+        )
+    }
+
+    pub(crate) fn key_conflict(name: &str, key: &str, existing: JobNumber) -> Self {
+        Self::new(
+            Kind::KeyConflict(existing),
+            format!(
+                "enqueue job `{name}` with key `{key}`: job {existing} holds this key with another \
+                 payload: use another key, or the same payload"
+            ),
+        )
+    }
+
+    pub(crate) fn key_lost(job: JobNumber, name: &str, key: &str) -> Self {
+        Self::new(
+            Kind::KeyConflict(job),
+            format!(
+                "retry job {job}: its key `{key}` has run out, and a newer job `{name}` may hold \
+                 it: enqueue the job anew"
+            ),
+        )
+    }
+
+    pub(crate) fn other_server(receipt: &str, server: &str, own: &str) -> Self {
+        Self::new(
+            Kind::OtherServer,
+            format!(
+                "look up receipt {receipt}: it was given by server `{server}`, and this is \
+                 `{own}`: ask that server"
+            ),
+        )
+    }
+
+    pub(crate) fn replaced(receipt: &str) -> Self {
+        Self::new(
+            Kind::Replaced,
+            format!(
+                "look up receipt {receipt}: the store was replaced since it was given, by a new \
+                 one or by an older copy: the job is not here"
+            ),
+        )
+    }
+
+    pub(crate) fn never_existed(job: JobNumber) -> Self {
+        Self::new(
+            Kind::NeverExisted,
+            format!("look up job {job}: no such job was ever accepted"),
+        )
+    }
+
+    pub(crate) fn pruned(job: JobNumber) -> Self {
+        Self::new(
+            Kind::Pruned,
+            format!(
+                "look up job {job}: it was accepted once and is gone, pruned by retention or \
+                 removed: see `Builder::retention` for how long finished jobs are kept"
+            ),
+        )
+    }
+
+    pub(crate) fn other_type(job: JobNumber, asked: &str, stored: &str) -> Self {
+        Self::new(
+            Kind::OtherType,
+            format!("read job {job} as `{asked}`: it is stored as `{stored}`"),
+        )
+    }
+
+    pub(crate) fn wrong_state(
+        act: impl fmt::Display,
+        job: JobNumber,
+        state: StateKind,
+        needs: &str,
+    ) -> Self {
+        Self::new(
+            Kind::IllegalState(state),
+            format!("{act} job {job}: it is {state}, and this needs {needs}"),
+        )
+    }
+
+    pub(crate) fn impatient(job: JobNumber, patience_ms: u128) -> Self {
+        Self::new(
+            Kind::Impatient,
+            format!("wait for job {job}: it has not finished within {patience_ms} ms"),
+        )
+    }
+
+    pub(crate) fn codec(act: impl fmt::Display, cause: impl fmt::Display) -> Self {
+        Self::new(Kind::Codec, format!("{act}: {cause}"))
+    }
+
+    pub(crate) fn damaged(job: JobNumber, cause: impl fmt::Display) -> Self {
+        Self::new(
+            Kind::Damaged,
+            format!(
+                "look up job {job}: its row is damaged and was set aside with its bytes: {cause}"
+            ),
+        )
+    }
+
+    pub(crate) fn no_resource(type_name: &str) -> Self {
+        Self::new(
+            Kind::NoResource,
+            format!(
+                "find resource `{type_name}`: none was given: give one with `Builder::resource`"
+            ),
+        )
+    }
+
+    pub(crate) fn bad_receipt(cause: impl fmt::Display) -> Self {
+        Self::new(Kind::BadReceipt, format!("read a receipt: {cause}"))
+    }
+
+    pub(crate) fn host(act: impl fmt::Display, cause: impl fmt::Display) -> Self {
+        Self::new(Kind::Host, format!("{act}: {cause}"))
+    }
+
+    pub(crate) fn store(act: impl fmt::Display, cause: impl Into<Arc<StoreError>>) -> Self {
+        let cause = cause.into();
+        let message = format!("{act}: {cause}");
+        Self(Box::new(Fault {
+            kind: Kind::Store,
+            message,
+            store: Some(cause),
+        }))
+    }
+
+    /// The configuration of a manager does not hold together; the message names every fault.
+    pub fn is_config(&self) -> bool {
+        self.0.kind == Kind::Config
+    }
+
+    /// The job names a queue that is not declared.
+    pub fn is_undeclared_queue(&self) -> bool {
+        self.0.kind == Kind::UndeclaredQueue
+    }
+
+    /// A payload or a batch is larger than its limit.
+    pub fn is_too_large(&self) -> bool {
+        self.0.kind == Kind::TooLarge
+    }
+
+    /// The inbox has no room now.
+    pub fn is_full(&self) -> bool {
+        self.0.kind == Kind::Full
+    }
+
+    /// The manager has been shut down.
+    pub fn is_shut_down(&self) -> bool {
+        self.0.kind == Kind::ShutDown
+    }
+
+    /// The job that holds the idempotency key with another payload.
+    pub fn key_conflict_with(&self) -> Option<JobNumber> {
+        match self.0.kind {
+            Kind::KeyConflict(job) => Some(job),
+            _ => None,
+        }
+    }
+
+    /// The receipt was given by another server.
+    pub fn is_other_server(&self) -> bool {
+        self.0.kind == Kind::OtherServer
+    }
+
+    /// The receipt speaks of a store that is no longer this one.
+    pub fn is_replaced(&self) -> bool {
+        match &self.0.store {
+            Some(cause) => cause.is_replaced(),
+            None => self.0.kind == Kind::Replaced,
+        }
+    }
+
+    /// No job with that number was ever accepted.
+    pub fn is_never_existed(&self) -> bool {
+        self.0.kind == Kind::NeverExisted
+    }
+
+    /// The job was accepted once and is no longer kept.
+    pub fn is_pruned(&self) -> bool {
+        self.0.kind == Kind::Pruned
+    }
+
+    /// The job is of another type than the receipt claims.
+    pub fn is_other_type(&self) -> bool {
+        self.0.kind == Kind::OtherType
+    }
+
+    /// The job's state does not allow what was asked; this is its state.
+    pub fn illegal_state(&self) -> Option<StateKind> {
+        match self.0.kind {
+            Kind::IllegalState(state) => Some(state),
+            _ => None,
+        }
+    }
+
+    /// The job had not finished when patience ran out. It goes on.
+    pub fn is_timed_out(&self) -> bool {
+        self.0.kind == Kind::Impatient
+    }
+
+    /// A payload or output could not be encoded or decoded.
+    pub fn is_codec(&self) -> bool {
+        self.0.kind == Kind::Codec
+    }
+
+    /// The job's row is damaged and set aside.
+    pub fn is_damaged(&self) -> bool {
+        self.0.kind == Kind::Damaged
+    }
+
+    /// A resource was asked for that the builder was not given.
+    pub fn is_missing_resource(&self) -> bool {
+        self.0.kind == Kind::NoResource
+    }
+
+    /// A text is no receipt, or was changed.
+    pub fn is_bad_receipt(&self) -> bool {
+        self.0.kind == Kind::BadReceipt
+    }
+
+    /// The store failed; the cause.
+    pub fn as_store(&self) -> Option<&StoreError> {
+        self.0.store.as_deref()
+    }
+
+    /// The store failed in the middle: what was asked may or may not have taken effect, and the
+    /// next opening of the store tells.
+    pub fn is_unknown(&self) -> bool {
+        self.0
+            .store
+            .as_ref()
+            .is_some_and(|cause| cause.is_unknown())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        self.0
+            .store
+            .as_deref()
+            .map(|cause| cause as &(dyn error::Error + 'static))
+    }
+}

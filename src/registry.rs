@@ -1,0 +1,109 @@
+//! Job names and what runs them.
+
+use std::collections::HashMap;
+use std::marker::PhantomData;
+
+use crate::sync::Arc;
+use crate::{Codec, Context, Job, JobError, payload};
+
+/// Runs jobs of one type from their bytes.
+pub(crate) trait Handler: Send + Sync {
+    /// Decodes, runs and encodes what is left. Panics where the job does.
+    fn run(&self, codec: Codec, payload: &[u8], ctx: &Context) -> Ran;
+}
+
+/// What became of the bytes.
+pub(crate) enum Ran {
+    /// They do not decode to the type.
+    Undecodable(String),
+    /// The job ran: its value as it left it, encoded, and its output or error. An encoder's message
+    /// stands for bytes that it could not make.
+    Ended {
+        left: Result<Vec<u8>, String>,
+        result: Result<Result<Vec<u8>, String>, JobError>,
+    },
+}
+
+struct Typed<J, F> {
+    run: F,
+    job: PhantomData<fn() -> J>,
+}
+
+impl<J, F> Handler for Typed<J, F>
+where
+    J: Job,
+    F: Fn(&mut J, &Context) -> Result<J::Output, JobError> + Send + Sync + 'static,
+{
+    fn run(&self, codec: Codec, bytes: &[u8], ctx: &Context) -> Ran {
+        let mut job: J = match payload::decode(codec, bytes) {
+            Ok(job) => job,
+            Err(cause) => return Ran::Undecodable(cause),
+        };
+        let result = (self.run)(&mut job, ctx);
+        let result = result.map(|output| payload::encode(codec, &output));
+        Ran::Ended {
+            left: payload::encode(codec, &job),
+            result,
+        }
+    }
+}
+
+/// One job type with its handler, as given to the builder.
+pub(crate) struct Registration {
+    pub(crate) name: &'static str,
+    pub(crate) aliases: &'static [&'static str],
+    pub(crate) queue: &'static str,
+    handler: Arc<dyn Handler>,
+}
+
+impl Registration {
+    pub(crate) fn new<J: Job>(
+        run: impl Fn(&mut J, &Context) -> Result<J::Output, JobError> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name: J::NAME,
+            aliases: J::ALIASES,
+            queue: J::POLICY.queue,
+            handler: Arc::new(Typed {
+                run,
+                job: PhantomData::<fn() -> J>,
+            }),
+        }
+    }
+}
+
+/// Every name that can run here.
+#[derive(Default)]
+pub(crate) struct Registry(HashMap<&'static str, Arc<dyn Handler>>);
+
+impl Registry {
+    /// The registry of all registrations; faults are added to `faults`.
+    pub(crate) fn new(registrations: Vec<Registration>, faults: &mut Vec<String>) -> Self {
+        let mut handlers = HashMap::new();
+        for Registration {
+            name,
+            aliases,
+            handler,
+            ..
+        } in registrations
+        {
+            for name in aliases.iter().copied().chain([name]) {
+                if name.is_empty() || name.len() > 128 {
+                    faults.push(format!("job `{name}`: a job's name has 1 to 128 bytes"));
+                }
+                if handlers.insert(name, Arc::clone(&handler)).is_some() {
+                    faults.push(format!("job `{name}`: two registered types have this name"));
+                }
+            }
+        }
+        Self(handlers)
+    }
+
+    pub(crate) fn handler(&self, name: &str) -> Option<&Arc<dyn Handler>> {
+        self.0.get(name)
+    }
+
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+}

@@ -1,0 +1,179 @@
+//! One attempt, from the claim to its settlement: load, decode and run, classify, settle.
+
+use jobkeep_store::{JobNumber, JobRecord, Key, Token};
+
+use super::inbox::Command;
+use super::panics;
+use super::shared::Shared;
+use crate::context::{Context, Running};
+use crate::core::{self, Handed, Origins, Outcome, Run};
+use crate::job::{JobError, Verdict};
+use crate::registry::{Handler, Ran};
+use crate::sync::Arc;
+
+/// Runs a claimed job and says what is to be recorded.
+pub(super) fn execute(shared: &Shared, handed: Handed, running: &Arc<Running>) -> Command {
+    let (number, token) = (handed.order.number, handed.token);
+    attempt(shared, handed, running).unwrap_or_else(|reason| Command::Unreadable {
+        number,
+        token,
+        reason,
+    })
+}
+
+fn attempt(shared: &Shared, handed: Handed, running: &Arc<Running>) -> Result<Command, String> {
+    let (number, token) = (handed.order.number, handed.token);
+    let loaded = load(shared, handed)?;
+    let started = shared.clock.now().wall;
+    let outcome = run(shared, &loaded, running);
+    let Loaded {
+        record,
+        payload,
+        origins,
+        ..
+    } = loaded;
+    let now = shared.clock.now();
+    let store = shared.origin.store;
+    let key = record
+        .key
+        .as_ref()
+        .map(|key| core::key_hash(store, &record.name, key));
+    let seed = jitter_seed(shared, number);
+    let thread = std::thread::current().name().unwrap_or_default().into();
+    let log = std::mem::take(&mut *running.log.lock());
+    let run = Run {
+        number,
+        token,
+        origins,
+        record,
+        payload,
+        started,
+        thread,
+        log,
+    };
+    core::settle(run, outcome, now, seed, key)
+        .map(|settlement| Command::Settle(Box::new(settlement)))
+}
+
+/// A job in hand.
+struct Loaded {
+    record: Box<JobRecord>,
+    payload: Vec<u8>,
+    origins: Origins,
+    handler: Arc<dyn Handler>,
+}
+
+fn load(shared: &Shared, handed: Handed) -> Result<Loaded, String> {
+    let number = handed.order.number;
+    let record = match handed.record {
+        Some(record) => record,
+        None => shared
+            .record(Key::live(number))
+            .map_err(|cause| cause.to_string())?
+            .ok_or_else(|| format!("row {} is missing", Key::live(number)))?,
+    };
+    let mut record = record;
+    core::begin_attempt(&mut record).map_err(|illegal| illegal.to_string())?;
+    let payload = shared
+        .kept(&record.payload, Key::body(number))
+        .map_err(|cause| cause.to_string())?;
+    let origins = shared
+        .origins(record.queue.as_str(), &record.name)
+        .ok_or_else(|| format!("queue `{}` is not declared", record.queue))?;
+    let handler = shared
+        .registry
+        .handler(&record.name)
+        .ok_or_else(|| format!("no handler is registered for `{}`", record.name))?;
+    Ok(Loaded {
+        record,
+        payload,
+        origins,
+        handler: Arc::clone(handler),
+    })
+}
+
+fn run(shared: &Shared, loaded: &Loaded, running: &Arc<Running>) -> Outcome {
+    let attempt = loaded.record.attempts.saturating_add(1);
+    let context = Context::new(Arc::clone(running), attempt, Arc::clone(&shared.resources));
+    let codec = loaded.record.codec;
+    // What an encoder or a decoder of the job's throws is the job's panic too.
+    match panics::catch(|| loaded.handler.run(codec, &loaded.payload, &context)) {
+        Ok(ran) => classify(shared, ran),
+        Err(panics::Caught { message, location }) => Outcome::Panicked { message, location },
+    }
+}
+
+/// Turns what the handler returned into an outcome that fits the store's limits.
+fn classify(shared: &Shared, ran: Ran) -> Outcome {
+    let config = &shared.config;
+    let (left, result) = match ran {
+        Ran::Undecodable(message) => return Outcome::Undecodable(message),
+        Ran::Ended { left, result } => (left, result),
+    };
+    let left = left.and_then(|bytes| fits("job", bytes, "payload", config.payload_limit));
+    let output = match result {
+        Ok(output) => output.and_then(|bytes| fits("output", bytes, "output", config.output_limit)),
+        Err(error) => return failed(left, &error),
+    };
+    match (left, output) {
+        (Ok(left), Ok(output)) => Outcome::Succeeded { left, output },
+        // It would come out the same at every attempt.
+        (left, Err(text)) => Outcome::Failed {
+            left: left.ok(),
+            verdict: Verdict::Permanent,
+            chain: vec![text],
+        },
+        (Err(text), Ok(_)) => Outcome::Failed {
+            left: None,
+            verdict: Verdict::Permanent,
+            chain: vec![text],
+        },
+    }
+}
+
+fn failed(left: Result<Vec<u8>, String>, error: &JobError) -> Outcome {
+    match left {
+        Ok(left) => Outcome::Failed {
+            left: Some(left),
+            verdict: error.verdict,
+            chain: error.chain(),
+        },
+        // The next attempt would begin from a value that this one has left behind.
+        Err(text) => {
+            let chain = error.chain().into_iter().chain([text]).collect();
+            Outcome::Failed {
+                left: None,
+                verdict: Verdict::Permanent,
+                chain,
+            }
+        }
+    }
+}
+
+fn fits(what: &str, bytes: Vec<u8>, option: &str, limit: usize) -> Result<Vec<u8>, String> {
+    let length = bytes.len();
+    if length <= limit {
+        return Ok(bytes);
+    }
+    Err(format!(
+        "the {what} as the run left it has {length} bytes and the limit is {limit}: keep a \
+         reference to the data instead, or raise `Builder::{option}_limit`"
+    ))
+}
+
+/// Different for every job of every store, so that waits spread.
+fn jitter_seed(shared: &Shared, number: JobNumber) -> u64 {
+    let store = shared.origin.store.0;
+    #[expect(clippy::cast_possible_truncation, reason = "both halves are folded in")]
+    let folded = (store >> 64) as u64 ^ store as u64;
+    folded ^ number.0.rotate_left(17)
+}
+
+/// A settlement that nobody recorded.
+pub(super) fn number_of(command: &Command) -> Option<(JobNumber, Token)> {
+    match command {
+        Command::Settle(settlement) => Some((settlement.number, settlement.token)),
+        Command::Unreadable { number, token, .. } => Some((*number, *token)),
+        _ => None,
+    }
+}

@@ -1,0 +1,299 @@
+//! Where everybody leaves commands for the committer: bounded, taken whole.
+
+use jobkeep_store::{JobNumber, StoreError, Token};
+
+use super::bell::Bell;
+use super::signal::{Signal, Woken};
+use crate::Error;
+use crate::clock::{Clock, Steady, Wake};
+use crate::core::{Counts, EncodedJob, KeyClaim, Settlement};
+use crate::finished::Status;
+use crate::sync::{Arc, Mutex};
+
+/// What the committer is asked.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Accept {
+        jobs: Vec<(EncodedJob, Option<KeyClaim>)>,
+        reply: Reply<Vec<JobNumber>>,
+    },
+    Settle(Box<Settlement>),
+    /// The store could not give the job to its worker.
+    Unreadable {
+        number: JobNumber,
+        token: Token,
+        reason: String,
+    },
+    Look {
+        number: JobNumber,
+        reply: Reply<Status>,
+    },
+    Cancel {
+        number: JobNumber,
+        reply: Reply<()>,
+    },
+    Retry {
+        number: JobNumber,
+        reply: Reply<()>,
+    },
+    Remove {
+        number: JobNumber,
+        reply: Reply<()>,
+    },
+    Count {
+        reply: Reply<Counts>,
+    },
+}
+
+impl Command {
+    /// How much room it takes: its jobs.
+    fn weight(&self) -> usize {
+        match self {
+            Self::Accept { jobs, .. } => jobs.len().max(1),
+            _ => 1,
+        }
+    }
+}
+
+/// Where the committer leaves an answer before it rings the group's bell.
+#[derive(Debug)]
+pub(crate) struct Reply<T>(Arc<Mutex<Option<Result<T, Error>>>>);
+
+impl<T> Reply<T> {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Mutex::new(None)))
+    }
+
+    pub(crate) fn give(&self, answer: Result<T, Error>) {
+        *self.0.lock() = Some(answer);
+    }
+
+    fn take(&self) -> Option<Result<T, Error>> {
+        self.0.lock().take()
+    }
+}
+
+impl<T> Clone for Reply<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// How far the inbox is open.
+#[derive(Clone, Debug)]
+pub(crate) enum Intake {
+    /// To everybody.
+    Open,
+    /// The manager shuts down: to workers only.
+    Draining,
+    /// The committer is to end now, or has ended.
+    Closed,
+    /// The store failed: to nobody.
+    Poisoned(Arc<StoreError>),
+}
+
+#[derive(Debug)]
+struct State {
+    commands: Vec<Command>,
+    weight: usize,
+    /// Rings when what is in `commands` now has been dealt with.
+    bell: Arc<Bell>,
+    intake: Intake,
+    /// Something other than a command wants the committer to look.
+    nudged: bool,
+    asleep: bool,
+    blocked: usize,
+}
+
+/// The committer's inbox.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    state: Mutex<State>,
+    arrived: Signal,
+    room: Signal,
+    bound: usize,
+    clock: Clock,
+}
+
+/// Commands taken together. Their callers' bell rings when this is dropped, whatever became of them.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) commands: Vec<Command>,
+    pub(crate) intake: Intake,
+    bell: Arc<Bell>,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.bell.ring();
+    }
+}
+
+/// What to do where the inbox is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WhenFull {
+    Wait,
+    Refuse,
+}
+
+impl Inbox {
+    pub(crate) fn new(bound: usize, clock: Clock) -> Arc<Self> {
+        let state = State {
+            commands: Vec::new(),
+            weight: 0,
+            bell: Arc::default(),
+            intake: Intake::Open,
+            nudged: false,
+            asleep: false,
+            blocked: 0,
+        };
+        let inbox = Arc::new(Self {
+            state: Mutex::new(state),
+            arrived: Signal::default(),
+            room: Signal::default(),
+            bound,
+            clock: clock.clone(),
+        });
+        clock.tell(&inbox);
+        inbox
+    }
+
+    /// Asks the committer and waits for its answer, which speaks of what is durable. `act` names the
+    /// call in errors.
+    pub(crate) fn ask<T>(
+        &self,
+        act: &str,
+        when_full: WhenFull,
+        command: impl FnOnce(Reply<T>) -> Command,
+    ) -> Result<T, Error> {
+        let reply = Reply::new();
+        let bell = self.push(act, command(reply.clone()), when_full)?;
+        bell.wait(&self.clock, None);
+        // The committer ended before it came to this command, or while it was at it.
+        reply.take().unwrap_or_else(|| Err(self.refusal(act)))
+    }
+
+    /// Leaves what a worker has to say. Waits for room, which is the pools' back-pressure; an error
+    /// says that nobody will read it.
+    pub(crate) fn report(&self, command: Command) -> Result<(), Error> {
+        self.push("record the end of a job", command, WhenFull::Wait)
+            .map(|_| ())
+    }
+
+    fn push(&self, act: &str, command: Command, when_full: WhenFull) -> Result<Arc<Bell>, Error> {
+        let from_worker = matches!(command, Command::Settle(_) | Command::Unreadable { .. });
+        let weight = command.weight();
+        let mut state = self.state.lock();
+        loop {
+            let open = match state.intake {
+                Intake::Open => true,
+                Intake::Draining => from_worker,
+                Intake::Closed | Intake::Poisoned(_) => false,
+            };
+            if !open {
+                return Err(refusal(&state.intake, act));
+            }
+            // One command always fits, whatever its weight.
+            if state.weight == 0 || state.weight.saturating_add(weight) <= self.bound {
+                break;
+            }
+            if when_full == WhenFull::Refuse {
+                return Err(Error::full(state.weight));
+            }
+            state.blocked += 1;
+            self.room.wait(&mut state, &self.clock, None);
+            state.blocked -= 1;
+        }
+        state.weight += weight;
+        state.commands.push(command);
+        let bell = Arc::clone(&state.bell);
+        let asleep = std::mem::take(&mut state.asleep);
+        drop(state);
+        if asleep {
+            self.arrived.wake_one();
+        }
+        Ok(bell)
+    }
+
+    /// Takes all commands, waiting for the first until that moment. Empty where the moment came, or
+    /// something else wants looking at.
+    pub(crate) fn take(&self, until: Option<Steady>) -> Taken {
+        let mut state = self.state.lock();
+        while state.commands.is_empty() && !state.nudged {
+            state.asleep = true;
+            if self.arrived.wait(&mut state, &self.clock, until) == Woken::Due {
+                break;
+            }
+        }
+        state.asleep = false;
+        state.nudged = false;
+        state.weight = 0;
+        let taken = Taken {
+            commands: std::mem::take(&mut state.commands),
+            intake: state.intake.clone(),
+            bell: std::mem::take(&mut state.bell),
+        };
+        let blocked = state.blocked > 0;
+        drop(state);
+        if blocked {
+            self.room.wake_all();
+        }
+        taken
+    }
+
+    /// Makes the committer look again.
+    pub(crate) fn nudge(&self) {
+        self.state.lock().nudged = true;
+        self.arrived.wake_one();
+    }
+
+    /// Lets in workers only, from now on.
+    pub(crate) fn drain(&self) {
+        self.narrow(Intake::Draining);
+    }
+
+    /// Lets in nobody, from now on; the committer ends with what is here.
+    pub(crate) fn close(&self) {
+        self.narrow(Intake::Closed);
+    }
+
+    /// Lets in nobody, from now on, because of a failure.
+    pub(crate) fn poison(&self, cause: Arc<StoreError>) {
+        self.narrow(Intake::Poisoned(cause));
+    }
+
+    /// Intake only ever narrows.
+    fn narrow(&self, to: Intake) {
+        let mut state = self.state.lock();
+        let rank = |intake: &Intake| match intake {
+            Intake::Open => 0,
+            Intake::Draining => 1,
+            Intake::Closed => 2,
+            Intake::Poisoned(_) => 3,
+        };
+        if rank(&to) > rank(&state.intake) {
+            state.intake = to;
+        }
+        state.nudged = true;
+        drop(state);
+        self.arrived.wake_one();
+        self.room.wake_all();
+    }
+
+    pub(crate) fn refusal(&self, act: &str) -> Error {
+        refusal(&self.state.lock().intake, act)
+    }
+}
+
+fn refusal(intake: &Intake, act: &str) -> Error {
+    match intake {
+        Intake::Poisoned(cause) => Error::store(act, Arc::clone(cause)),
+        Intake::Open | Intake::Draining | Intake::Closed => Error::shut_down(act),
+    }
+}
+
+impl Wake for Inbox {
+    fn wake(&self) {
+        self.arrived.wake_from(&self.state);
+    }
+}

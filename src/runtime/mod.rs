@@ -1,0 +1,24 @@
+//! Threads: one committer, and a pool of workers a queue. The only place that blocks.
+//!
+//! Start: store, engine, committer, workers. Stop, in this order: intake, dispatch, workers,
+//! committer, store.
+
+mod bell;
+mod committer;
+mod execute;
+mod inbox;
+mod panics;
+mod pool;
+mod shared;
+mod signal;
+mod start;
+mod waiters;
+
+pub(crate) use committer::find_failed;
+pub(crate) use inbox::WhenFull;
+pub(crate) use inbox::{Command, Reply};
+pub(crate) use panics::is_own_thread;
+pub(crate) use shared::{FindError, Shared};
+pub use shared::{Shutdown, StillRunning};
+pub use start::Recovery;
+pub(crate) use start::{Parts, start};

@@ -1,0 +1,68 @@
+//! Where a panic was: known to the panic hook only.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::Once;
+
+thread_local! {
+    /// This thread belongs to a manager.
+    static OWN: Cell<bool> = const { Cell::new(false) };
+    static LOCATION: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Marks the present thread as one of a manager's.
+pub(super) fn own_this_thread() {
+    OWN.set(true);
+}
+
+/// The present thread is one of a manager's: it must never wait for that manager's end.
+pub(crate) fn is_own_thread() -> bool {
+    OWN.get()
+}
+
+/// Makes the panic hook note where a panic of one of our threads was. The hook that was there runs
+/// as before.
+pub(super) fn watch() {
+    static WATCH: Once = Once::new();
+    WATCH.call_once(|| {
+        let before = take_hook();
+        set_hook(Box::new(move |panic| {
+            if OWN.get() {
+                let location = panic
+                    .location()
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                LOCATION.with_borrow_mut(|noted| *noted = location);
+            }
+            before(panic);
+        }));
+    });
+}
+
+/// A panic that was caught.
+#[derive(Debug)]
+pub(super) struct Caught {
+    pub(super) message: String,
+    /// File, line and column; empty where they are not known.
+    pub(super) location: String,
+}
+
+/// Runs `act` and catches its panic.
+pub(super) fn catch<T>(act: impl FnOnce() -> T) -> Result<T, Caught> {
+    LOCATION.with_borrow_mut(String::clear);
+    catch_unwind(AssertUnwindSafe(act)).map_err(|payload| Caught {
+        message: message(payload.as_ref()),
+        location: LOCATION.with_borrow_mut(std::mem::take),
+    })
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    if let Some(text) = payload.downcast_ref::<&str>() {
+        (*text).into()
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        "the panic carries no text".into()
+    }
+}

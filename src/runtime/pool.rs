@@ -1,0 +1,213 @@
+//! The threads of one queue, and the shelf that jobs are handed over on.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jobkeep_store::{JobNumber, QueueName, Token};
+
+use super::signal::Signal;
+use crate::clock::Clock;
+use crate::context::Running;
+use crate::core::{Handed, Order};
+use crate::sync::{Arc, Mutex, Ordering};
+
+#[derive(Debug)]
+pub(crate) struct Pool {
+    pub(crate) queue: QueueName,
+    pub(crate) workers: usize,
+    hand_over: usize,
+    state: Mutex<State>,
+    work: Signal,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Handed over and not taken, in the core's order.
+    shelf: BTreeMap<Order, Handed>,
+    /// Taken since the committer last looked.
+    taken: Vec<JobNumber>,
+    /// On a worker now.
+    running: HashMap<JobNumber, OnWorker>,
+    /// Workers without a job, asleep or not.
+    idle: usize,
+    asleep: usize,
+    /// Jobs that workers were done with since the committer last looked.
+    finished: usize,
+    /// Threads that have not ended.
+    living: usize,
+    stopping: bool,
+}
+
+#[derive(Debug)]
+struct OnWorker {
+    running: Arc<Running>,
+    thread: String,
+}
+
+/// What the committer sees of a pool before it claims for it.
+#[derive(Debug)]
+pub(crate) struct View {
+    /// So many jobs may be handed over.
+    pub(crate) room: usize,
+    /// The first jobs of the shelf, no more than there are workers.
+    front: Vec<Order>,
+    workers: usize,
+}
+
+impl View {
+    /// A job of this order may be handed over though there is no room, because fewer jobs than there
+    /// are workers stand before it: so an urgent job overtakes those handed over before it. `ahead`
+    /// counts those already handed over in this way, all of them before it.
+    pub(crate) fn overtakes(&self, order: Order, ahead: usize) -> bool {
+        self.front.iter().filter(|front| **front < order).count() + ahead < self.workers
+    }
+}
+
+impl Pool {
+    pub(crate) fn new(queue: QueueName, workers: usize, hand_over: usize) -> Self {
+        let state = State {
+            shelf: BTreeMap::new(),
+            taken: Vec::new(),
+            running: HashMap::new(),
+            idle: workers,
+            asleep: 0,
+            finished: 0,
+            living: 0,
+            stopping: false,
+        };
+        Self {
+            queue,
+            workers,
+            hand_over,
+            state: Mutex::new(state),
+            work: Signal::default(),
+        }
+    }
+
+    /// Looks at the pool: what was taken since the last look is added to `taken`. The room is the
+    /// free workers plus twice what the pool finished since then, so that small jobs flow and long
+    /// ones are not hoarded, less what is on the shelf.
+    pub(crate) fn look(&self, taken: &mut Vec<JobNumber>) -> View {
+        let mut state = self.state.lock();
+        taken.append(&mut state.taken);
+        let ahead = (2 * std::mem::take(&mut state.finished)).min(self.hand_over);
+        let room = (state.idle + ahead).saturating_sub(state.shelf.len());
+        let front = state.shelf.keys().take(self.workers).copied().collect();
+        View {
+            room,
+            front,
+            workers: self.workers,
+        }
+    }
+
+    /// Hands jobs over whose claims are durable.
+    pub(crate) fn post(&self, jobs: impl Iterator<Item = Handed>) {
+        let mut state = self.state.lock();
+        let before = state.shelf.len();
+        state
+            .shelf
+            .extend(jobs.map(|handed| (handed.order, handed)));
+        let posted = state.shelf.len() - before;
+        let wake = posted.min(state.asleep);
+        drop(state);
+        for _ in 0..wake {
+            self.work.wake_one();
+        }
+    }
+
+    /// Takes a job off the shelf that no worker has taken.
+    pub(crate) fn withdraw(&self, number: JobNumber) -> bool {
+        let mut state = self.state.lock();
+        let order = state
+            .shelf
+            .keys()
+            .find(|order| order.number == number)
+            .copied();
+        order.is_some_and(|order| state.shelf.remove(&order).is_some())
+    }
+
+    /// Clears the shelf, and has the workers end when they are done with what they have.
+    pub(crate) fn stop(&self) -> Vec<(JobNumber, Token)> {
+        let mut state = self.state.lock();
+        state.stopping = true;
+        let shelf = std::mem::take(&mut state.shelf);
+        drop(state);
+        self.work.wake_all();
+        shelf
+            .into_values()
+            .map(|handed| (handed.order.number, handed.token))
+            .collect()
+    }
+
+    /// The next job for a worker, or `None` when it is to end. `done` is the one that it had.
+    pub(crate) fn next(
+        &self,
+        done: Option<JobNumber>,
+        clock: &Clock,
+    ) -> Option<(Handed, Arc<Running>)> {
+        let mut state = self.state.lock();
+        if let Some(number) = done {
+            state.running.remove(&number);
+            state.finished += 1;
+            state.idle += 1;
+        }
+        loop {
+            if state.stopping {
+                return None;
+            }
+            if let Some((order, handed)) = state.shelf.pop_first() {
+                let running = Arc::new(Running::new(order.number));
+                let thread = std::thread::current().name().unwrap_or_default().into();
+                let on_worker = OnWorker {
+                    running: Arc::clone(&running),
+                    thread,
+                };
+                state.idle -= 1;
+                state.taken.push(order.number);
+                state.running.insert(order.number, on_worker);
+                return Some((handed, running));
+            }
+            state.asleep += 1;
+            self.work.wait(&mut state, clock, None);
+            state.asleep -= 1;
+        }
+    }
+
+    /// A job that a worker has now.
+    pub(crate) fn running(&self, number: JobNumber) -> Option<Arc<Running>> {
+        self.state
+            .lock()
+            .running
+            .get(&number)
+            .map(|on| Arc::clone(&on.running))
+    }
+
+    /// Tells a running job that somebody wants it cancelled.
+    pub(crate) fn request_cancel(&self, number: JobNumber) {
+        if let Some(running) = self.running(number) {
+            running.cancelled.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// All jobs on workers, with the names of their threads.
+    pub(crate) fn all_running(&self) -> Vec<(JobNumber, String)> {
+        let state = self.state.lock();
+        state
+            .running
+            .iter()
+            .map(|(&number, on)| (number, on.thread.clone()))
+            .collect()
+    }
+
+    pub(crate) fn thread_started(&self) {
+        self.state.lock().living += 1;
+    }
+
+    pub(crate) fn thread_ended(&self) {
+        self.state.lock().living -= 1;
+    }
+
+    /// Every thread has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state.lock().living == 0
+    }
+}

@@ -1,0 +1,259 @@
+//! What callers, workers and the committer have in common.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::ControlFlow;
+use std::thread::JoinHandle;
+
+use jobkeep_store::{
+    Damaged, JobNumber, JobRecord, Kept, Key, OpeningTag, QueueStore, RowError, Space, StoreError,
+    Timestamp, open_row,
+};
+
+use super::inbox::Inbox;
+use super::pool::Pool;
+use super::signal::{Signal, Woken};
+use super::waiters::Waiters;
+use crate::clock::{Clock, Now, Steady, Wake};
+use crate::config::Config;
+use crate::context::Resources;
+use crate::core::{Found, Origins};
+use crate::receipt::Origin;
+use crate::registry::Registry;
+use crate::sync::{Arc, Mutex};
+
+pub(crate) struct Shared {
+    pub(crate) store: Arc<dyn QueueStore>,
+    pub(crate) location: String,
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) registry: Registry,
+    pub(crate) resources: Arc<Resources>,
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) pools: Vec<Arc<Pool>>,
+    pub(crate) waiters: Waiters,
+    /// Of the receipts of this opening.
+    pub(crate) origin: Arc<Origin>,
+    /// All openings of the store, by the first number that each could give.
+    pub(crate) openings: Vec<(JobNumber, OpeningTag)>,
+    /// Jobs accepted now stand behind those that waited before, though the clock was set back.
+    pub(crate) order_floor: Timestamp,
+    pub(crate) positions: HashMap<String, u16>,
+    pub(crate) ending: Arc<Ending>,
+}
+
+impl Shared {
+    /// Where a job's queue and name stand here; `None` where its queue is not declared.
+    pub(crate) fn origins(&self, queue: &str, name: &str) -> Option<Origins> {
+        let &queue = self.positions.get(queue)?;
+        Some(Origins {
+            queue,
+            known: self.registry.knows(name),
+        })
+    }
+
+    /// The place in line of a job accepted at this moment.
+    pub(crate) fn order(&self, now: Now) -> Timestamp {
+        self.order_floor.max(Timestamp(now.steady.0))
+    }
+
+    /// The opening that gave this number.
+    pub(crate) fn opening_of(&self, number: JobNumber) -> Option<OpeningTag> {
+        let after = self.openings.partition_point(|(first, _)| *first <= number);
+        self.openings
+            .get(after.checked_sub(1)?)
+            .map(|(_, tag)| *tag)
+    }
+
+    /// The job as the store has it.
+    pub(crate) fn find(&self, number: JobNumber) -> Result<Found, FindError> {
+        // A job that finishes in between is found in *done* at the second look.
+        for key in [Key::done(number), Key::live(number), Key::done(number)] {
+            if let Some(record) = self.record(key)? {
+                let done = record.finished.is_some();
+                return Ok(if done {
+                    Found::Done(record)
+                } else {
+                    Found::Live(record)
+                });
+            }
+        }
+        match self.store.get(&Key::new(Space::Damaged, number.0))? {
+            Some(row) => {
+                let key = Key::new(Space::Damaged, number.0);
+                let damaged: Damaged = open_row(key, &row).map_err(FindError::Row)?;
+                Err(FindError::SetAside(damaged.reason))
+            }
+            None => Ok(Found::Nowhere),
+        }
+    }
+
+    pub(crate) fn record(&self, key: Key) -> Result<Option<Box<JobRecord>>, FindError> {
+        let Some(row) = self.store.get(&key)? else {
+            return Ok(None);
+        };
+        open_row(key, &row).map(Some).map_err(FindError::Row)
+    }
+
+    /// The bytes that a record keeps, wherever they stand.
+    pub(crate) fn kept(&self, kept: &Kept, apart: Key) -> Result<Vec<u8>, FindError> {
+        match kept {
+            Kept::Inline(bytes) => Ok(bytes.clone()),
+            Kept::Apart(_) => {
+                let Some(row) = self.store.get(&apart)? else {
+                    return Err(FindError::Missing(apart));
+                };
+                let bytes: serde_bytes::ByteBuf = open_row(apart, &row).map_err(FindError::Row)?;
+                Ok(bytes.into_vec())
+            }
+        }
+    }
+
+    /// Hands each row of a space to `each`, in the order of keys.
+    pub(crate) fn each_row(
+        store: &dyn QueueStore,
+        space: Space,
+        from: u64,
+        each: &mut dyn FnMut(Key, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        store.scan(&Key::new(space, from), &Key::new(space, u64::MAX), each)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a job could not be read.
+#[derive(Debug)]
+pub(crate) enum FindError {
+    Store(StoreError),
+    Row(RowError),
+    SetAside(String),
+    Missing(Key),
+}
+
+impl From<StoreError> for FindError {
+    fn from(cause: StoreError) -> Self {
+        Self::Store(cause)
+    }
+}
+
+impl fmt::Display for FindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(cause) => cause.fmt(f),
+            Self::Row(cause) => cause.fmt(f),
+            Self::SetAside(reason) => f.write_str(reason),
+            Self::Missing(key) => write!(f, "row {key} is missing"),
+        }
+    }
+}
+
+/// How a manager ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Shutdown {
+    /// Attempts that ended, and were recorded, after the shutdown had begun.
+    pub finished: u64,
+    /// Jobs that had been handed to a pool and were put back untouched, no attempt spent.
+    pub handed_back: u64,
+    /// Jobs whose threads had not returned. The next opening finds them interrupted, unless they
+    /// still end in this process, which then nobody records.
+    pub still_running: Vec<StillRunning>,
+    /// Jobs that ran to an end that could not be recorded. The next opening finds them interrupted.
+    pub unrecorded: Vec<JobNumber>,
+}
+
+/// A job whose thread had not returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StillRunning {
+    /// The job.
+    pub job: JobNumber,
+    /// The name of its thread.
+    pub thread: String,
+}
+
+/// The end of the committer: what it leaves, and who waits for it.
+#[derive(Debug, Default)]
+pub(crate) struct Ending {
+    state: Mutex<EndState>,
+    over: Signal,
+}
+
+#[derive(Debug, Default)]
+struct EndState {
+    report: Option<Shutdown>,
+    unrecorded: Vec<JobNumber>,
+    committer: Option<JoinHandle<()>>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl Ending {
+    pub(crate) fn keep_threads(&self, committer: JoinHandle<()>, workers: Vec<JoinHandle<()>>) {
+        let mut state = self.state.lock();
+        state.committer = Some(committer);
+        state.workers = workers;
+    }
+
+    pub(crate) fn add_unrecorded(&self, job: JobNumber) {
+        let mut state = self.state.lock();
+        state.unrecorded.push(job);
+        let unrecorded = state.unrecorded.clone();
+        if let Some(report) = &mut state.report {
+            report.unrecorded = unrecorded;
+        }
+    }
+
+    /// The committer's last word.
+    pub(crate) fn announce(&self, mut report: Shutdown) {
+        let mut state = self.state.lock();
+        report.unrecorded.clone_from(&state.unrecorded);
+        state.report = Some(report);
+        self.over.wake_all();
+    }
+
+    /// Waits for the committer's last word until that moment.
+    pub(crate) fn wait(&self, clock: &Clock, until: Option<Steady>) -> Option<Shutdown> {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(report) = &state.report {
+                return Some(report.clone());
+            }
+            if self.over.wait(&mut state, clock, until) == Woken::Due {
+                return state.report.clone();
+            }
+        }
+    }
+
+    /// Joins the threads that have ended or are about to; those still at a job are left to it.
+    pub(crate) fn join(&self, still_running: &[StillRunning]) {
+        let (committer, workers) = {
+            let mut state = self.state.lock();
+            (state.committer.take(), std::mem::take(&mut state.workers))
+        };
+        let at_work = |thread: &JoinHandle<()>| {
+            still_running
+                .iter()
+                .any(|job| thread.thread().name() == Some(job.thread.as_str()))
+        };
+        for thread in committer
+            .into_iter()
+            .chain(workers.into_iter().filter(|t| !at_work(t)))
+        {
+            // Our threads catch what jobs and engines throw: a panic here has been reported.
+            drop(thread.join());
+        }
+    }
+}
+
+impl Wake for Ending {
+    fn wake(&self) {
+        self.over.wake_from(&self.state);
+    }
+}

@@ -1,0 +1,349 @@
+//! Taking a store over and starting the threads.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::thread::{Builder, JoinHandle};
+
+use jobkeep_store::{
+    InFlight, JobNumber, JobRecord, Key, Opening, OpeningTag, Place, QueueName, QueueStore,
+    RowError, Space, StoreError, StoreId, Timestamp, get_typed, open_row,
+};
+
+use super::committer::Committer;
+use super::inbox::Inbox;
+use super::pool::Pool;
+use super::shared::Shared;
+use super::waiters::Waiters;
+use super::{execute, panics};
+use crate::Error;
+use crate::clock::{Clock, Now};
+use crate::config::Config;
+use crate::context::Resources;
+use crate::core::{self, Engine, Origins, Rules, Stored};
+use crate::receipt::Origin;
+use crate::registry::Registry;
+use crate::sync::Arc;
+
+/// What a manager is made of.
+pub(crate) struct Parts {
+    pub(crate) store: Arc<dyn QueueStore>,
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) registry: Registry,
+    pub(crate) resources: Resources,
+}
+
+/// What the opening found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recovery {
+    /// Jobs that were not finished, those below included.
+    pub waiting: u64,
+    /// Jobs that the last process had in flight when it ended: they run again.
+    pub interrupted: u64,
+    /// Rows that did not match their checksum: set aside with their bytes.
+    pub damaged: u64,
+}
+
+/// Takes the store over and starts the threads. What was started is stopped again where a later step
+/// fails.
+pub(crate) fn start(parts: Parts) -> Result<(Arc<Shared>, Recovery), Error> {
+    const ACT: &str = "start the manager";
+    panics::watch();
+    let Parts {
+        store,
+        config,
+        clock,
+        registry,
+        resources,
+    } = parts;
+    let positions = positions(&config);
+    let identity = store.identity().map_err(|cause| Error::store(ACT, cause))?;
+    let (tag, new_store) = random().map_err(|cause| Error::host(ACT, cause))?;
+    let rules = Rules {
+        queues: config.queues.len(),
+        retention: config.retention,
+        key_retention: config.key_retention,
+    };
+    let origins = |queue: &str, name: &str| {
+        let &queue = positions.get(queue)?;
+        Some(Origins {
+            queue,
+            known: registry.knows(name),
+        })
+    };
+    let opener = Opener {
+        store: &*store,
+        now: clock.now(),
+        origins: &origins,
+    };
+    let stored = opener
+        .stored(identity.fence)
+        .map_err(|cause| Error::store(ACT, cause))?;
+    let store_id = identity
+        .fence
+        .map_or(StoreId(new_store), |fence| fence.store);
+    let opened = opener
+        .open(&rules, stored, store_id, OpeningTag(tag))
+        .map_err(|cause| Error::store(ACT, cause))?;
+    let pools = config
+        .queues
+        .iter()
+        .map(|queue| {
+            let name = QueueName::from(queue.name.as_str());
+            Arc::new(Pool::new(name, queue.workers, queue.hand_over))
+        })
+        .collect();
+    let origin = Origin {
+        server: config.server.clone(),
+        store: store_id,
+        opening: OpeningTag(tag),
+        durability: identity.durability,
+    };
+    let shared = Arc::new(Shared {
+        inbox: Inbox::new(config.inbox, clock.clone()),
+        location: identity.location,
+        store,
+        config,
+        registry,
+        resources: Arc::new(resources),
+        pools,
+        waiters: Waiters::default(),
+        origin: Arc::new(origin),
+        openings: opened.openings,
+        order_floor: opened.order_floor,
+        positions,
+        ending: Arc::default(),
+        clock,
+    });
+    start_threads(&shared, opened.engine).map_err(|cause| Error::host(ACT, cause))?;
+    Ok((shared, opened.recovery))
+}
+
+/// The position of each queue.
+fn positions(config: &Config) -> HashMap<String, u16> {
+    config
+        .queues
+        .iter()
+        .map(|queue| queue.name.clone())
+        .zip(0..)
+        .collect()
+}
+
+fn random() -> Result<(u64, u128), getrandom::Error> {
+    let mut store = [0; 16];
+    getrandom::fill(&mut store)?;
+    Ok((getrandom::u64()?, u128::from_be_bytes(store)))
+}
+
+/// Reads a store and makes it this opening's.
+struct Opener<'a> {
+    store: &'a dyn QueueStore,
+    now: Now,
+    origins: &'a dyn Fn(&str, &str) -> Option<Origins>,
+}
+
+struct Opened {
+    engine: Engine,
+    openings: Vec<(JobNumber, OpeningTag)>,
+    order_floor: Timestamp,
+    recovery: Recovery,
+}
+
+impl Opener<'_> {
+    fn stored(&self, fence: Option<jobkeep_store::Fence>) -> Result<Stored, StoreError> {
+        let mut withdrawn = HashMap::new();
+        self.each(Space::Withdrawn, |key, row| {
+            withdrawn.insert(JobNumber(key.number), open_row(key, row)?);
+            Ok(())
+        })?;
+        let totals = get_typed(self.store, Key::TOTALS)?;
+        Ok(Stored {
+            fence,
+            totals,
+            withdrawn,
+        })
+    }
+
+    fn open(
+        &self,
+        rules: &Rules,
+        stored: Stored,
+        store: StoreId,
+        tag: OpeningTag,
+    ) -> Result<Opened, StoreError> {
+        let row_failed = |cause| StoreError::failed("prepare an opening", "the manager", cause);
+        let mut engine = Engine::open(rules, stored, store, tag, self.now).map_err(row_failed)?;
+        let mut recovery = Recovery::default();
+        let order_floor = self.restore(&mut engine, &mut recovery)?;
+        self.interrupt(&mut engine, &mut recovery)?;
+        let mut openings = Vec::new();
+        self.each(Space::Openings, |key, row| {
+            let opening: Opening = open_row(key, row)?;
+            openings.push((JobNumber(key.number), opening.tag));
+            Ok(())
+        })?;
+        let group = engine.end_group().map_err(row_failed)?;
+        self.store.commit(&group.batch)?;
+        engine.committed(group.batch.fence());
+        let first = engine.first_number();
+        openings.retain(|(number, _)| *number != first);
+        openings.push((first, tag));
+        Ok(Opened {
+            engine,
+            openings,
+            order_floor,
+            recovery,
+        })
+    }
+
+    /// The scan of *live*: what checks out goes into the schedule, what does not is set aside.
+    fn restore(
+        &self,
+        engine: &mut Engine,
+        recovery: &mut Recovery,
+    ) -> Result<Timestamp, StoreError> {
+        let mut floor = Timestamp::default();
+        self.each(Space::Live, |key, row| {
+            match open_row::<Place<'_>>(key, row) {
+                Ok(place) => {
+                    let origins = (self.origins)(place.queue, place.name);
+                    let order = engine.restore(JobNumber(key.number), &place, origins);
+                    floor = floor.max(order.unwrap_or_default());
+                    recovery.waiting += 1;
+                }
+                Err(newer) if newer.newer_format().is_some() => return Err(newer),
+                Err(damage) => {
+                    engine.set_aside(key, row, &damage)?;
+                    recovery.damaged += 1;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(floor)
+    }
+
+    fn interrupt(&self, engine: &mut Engine, recovery: &mut Recovery) -> Result<(), StoreError> {
+        let Some(in_flight) = get_typed::<InFlight>(self.store, Key::IN_FLIGHT)? else {
+            return Ok(());
+        };
+        for listed in &in_flight.jobs {
+            let key = Key::live(listed.number);
+            let Some(row) = self.store.get(&key)? else {
+                continue;
+            };
+            // A damaged one was set aside by the scan.
+            let Ok(record) = open_row::<JobRecord>(key, &row) else {
+                continue;
+            };
+            let origins = (self.origins)(record.queue.as_str(), &record.name);
+            let hash = record
+                .key
+                .as_ref()
+                .map(|key| core::key_hash(engine.store(), &record.name, key));
+            if let Some(hash) = hash
+                && engine.lacks_key(hash)
+            {
+                let row = get_typed(self.store, Key::new(Space::Unique, hash))?;
+                engine.learn_key(hash, row.unwrap_or_default());
+            }
+            engine
+                .interrupt(listed, &in_flight, Box::new(record), origins, hash)
+                .map_err(|cause| StoreError::row(key, cause))?;
+            recovery.interrupted += 1;
+        }
+        Ok(())
+    }
+
+    fn each(
+        &self,
+        space: Space,
+        mut act: impl FnMut(Key, &[u8]) -> Result<(), RowError>,
+    ) -> Result<(), StoreError> {
+        let mut failed = None;
+        Shared::each_row(self.store, space, 0, &mut |key, row| match act(key, row) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(reason) => {
+                failed = Some(StoreError::row(key, reason));
+                ControlFlow::Break(())
+            }
+        })?;
+        failed.map_or(Ok(()), Err)
+    }
+}
+
+fn start_threads(shared: &Arc<Shared>, engine: Engine) -> std::io::Result<()> {
+    let guard = HalfStarted(Some(shared));
+    shared.clock.tell(&shared.ending);
+    let mut workers = Vec::new();
+    for pool in &shared.pools {
+        for place in 1..=pool.workers {
+            workers.push(start_worker(shared, pool, place)?);
+        }
+    }
+    let committer = Committer::new(engine, Arc::clone(shared));
+    let committer = Builder::new()
+        .name("jobkeep-committer".into())
+        .spawn(move || {
+            panics::own_this_thread();
+            committer.run();
+        })?;
+    shared.ending.keep_threads(committer, workers);
+    guard.disarm();
+    Ok(())
+}
+
+fn start_worker(
+    shared: &Arc<Shared>,
+    pool: &Arc<Pool>,
+    place: usize,
+) -> std::io::Result<JoinHandle<()>> {
+    let (shared, pool) = (Arc::clone(shared), Arc::clone(pool));
+    let name = format!("{}-worker-{place}", pool.queue);
+    pool.thread_started();
+    let ended = Arc::clone(&pool);
+    let spawned = Builder::new().name(name).spawn(move || {
+        panics::own_this_thread();
+        work(&shared, &pool);
+    });
+    if spawned.is_err() {
+        ended.thread_ended();
+    }
+    spawned
+}
+
+/// A worker's thread: job after job, until the pool stops.
+fn work(shared: &Arc<Shared>, pool: &Pool) {
+    let mut done = None;
+    while let Some((handed, running)) = pool.next(done.take(), &shared.clock) {
+        let number = handed.order.number;
+        let command = execute::execute(shared, handed, &running);
+        if shared.inbox.report(command).is_err() {
+            shared.ending.add_unrecorded(number);
+        }
+        done = Some(number);
+    }
+    pool.thread_ended();
+    // The committer may be waiting for the last of us.
+    shared.inbox.nudge();
+}
+
+/// Stops what was started, unless everything was.
+struct HalfStarted<'a>(Option<&'a Shared>);
+
+impl HalfStarted<'_> {
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for HalfStarted<'_> {
+    fn drop(&mut self) {
+        let Some(shared) = self.0 else { return };
+        shared.inbox.close();
+        for pool in &shared.pools {
+            drop(pool.stop());
+        }
+        drop(shared.store.close());
+    }
+}

@@ -1,0 +1,111 @@
+//! For tests of an application's jobs: a clock that moves when told.
+
+use std::fmt;
+use std::sync::Weak;
+use std::time::Duration;
+
+use jobkeep_store::Timestamp;
+
+use crate::clock::{Now, Steady, Wake};
+use crate::sync::{Arc, Mutex};
+
+/// A clock that only moves when told, and then wakes everybody who waits by it.
+///
+/// ```
+/// # use jobkeep::{Job, Manager, MemoryStore, NewJob, StateKind};
+/// # #[derive(serde::Serialize, serde::Deserialize)] struct Mail { to: String }
+/// # impl Job for Mail { const NAME: &'static str = "mail"; type Output = (); }
+/// use std::time::Duration;
+/// use jobkeep::testing::ManualClock;
+///
+/// let clock = ManualClock::new();
+/// let manager = Manager::builder(MemoryStore::new())
+///     .handle::<Mail>(|_, _| Ok(()))
+///     .clock(clock.clone())
+///     .start()?;
+/// let mail = Mail { to: "ada@example.org".into() };
+/// let receipt = manager.enqueue(NewJob::new(mail).delay(Duration::from_secs(3600)))?;
+/// assert_eq!(manager.status(&receipt)?.state(), StateKind::Scheduled);
+/// clock.advance(Duration::from_secs(3600));
+/// manager.wait(&receipt, Duration::from_secs(1))?.output().unwrap();
+/// # Ok::<(), jobkeep::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct ManualClock(Arc<Inner>);
+
+struct Inner {
+    now: Mutex<Now>,
+    waiters: Mutex<Vec<Weak<dyn Wake>>>,
+}
+
+impl ManualClock {
+    /// A clock that stands at some fixed moment.
+    pub fn new() -> Self {
+        const START: u64 = 1_700_000_000_000;
+        let now = Now {
+            wall: Timestamp(START),
+            steady: Steady(START),
+        };
+        Self(Arc::new(Inner {
+            now: Mutex::new(now),
+            waiters: Mutex::default(),
+        }))
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, span: Duration) {
+        self.change(|now| {
+            *now = Now {
+                wall: now.wall.after(span),
+                steady: now.steady.after(span),
+            }
+        });
+    }
+
+    /// Sets the wall clock, as an administrator or a time server does. No time passes.
+    pub fn set_wall(&self, wall: Timestamp) {
+        self.change(|now| now.wall = wall);
+    }
+
+    /// The wall clock's reading.
+    pub fn wall(&self) -> Timestamp {
+        self.now().wall
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        *self.0.now.lock()
+    }
+
+    pub(crate) fn tell<W: Wake + 'static>(&self, waiter: &Arc<W>) {
+        let waiter: Weak<W> = Arc::downgrade(waiter);
+        let mut waiters = self.0.waiters.lock();
+        waiters.retain(|waiter| waiter.strong_count() > 0);
+        waiters.push(waiter);
+    }
+
+    fn change(&self, act: impl FnOnce(&mut Now)) {
+        act(&mut self.0.now.lock());
+        let waiters: Vec<_> = self
+            .0
+            .waiters
+            .lock()
+            .iter()
+            .filter_map(Weak::upgrade)
+            .collect();
+        for waiter in waiters {
+            waiter.wake();
+        }
+    }
+}
+
+impl Default for ManualClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for ManualClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ManualClock").field(&self.now()).finish()
+    }
+}
