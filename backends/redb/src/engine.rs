@@ -1,6 +1,5 @@
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use jobkeep_store::{Encoded, Fence, Key, Space, StoreError, open_row};
@@ -10,7 +9,7 @@ use redb::{
 };
 
 use crate::RedbOptions;
-use crate::error::{Act, said};
+use crate::error::Act;
 use crate::held::HeldFile;
 
 /// The bytes that every redb file begins with.
@@ -22,6 +21,7 @@ pub(crate) type Row = &'static [u8];
 pub(crate) struct Engine {
     pub(crate) database: Database,
     pub(crate) file: HeldFile,
+    pub(crate) cache_bytes: usize,
 }
 
 impl Engine {
@@ -39,6 +39,7 @@ impl Engine {
             let engine = Self {
                 database: database.map_err(|cause| act.engine(cause))?,
                 file: held,
+                cache_bytes: options.cache_bytes,
             };
             engine.inspect(act)?;
             Ok(engine)
@@ -76,19 +77,6 @@ impl Engine {
         self.database
             .begin_read()
             .map_err(|cause| act.engine(cause))
-    }
-
-    /// Runs redb's own check, with its repairs held back: an engine with a complaint no longer
-    /// matches its file, and must be dropped.
-    pub(crate) fn check(&mut self) -> Result<(), String> {
-        self.file.hold();
-        let checked = catch_unwind(AssertUnwindSafe(|| self.database.check_integrity()));
-        match checked {
-            Ok(Ok(true)) => self.file.release().map_err(|cause| cause.to_string()),
-            Ok(Ok(false)) => Err("the file is not as redb left it, and can be repaired".into()),
-            Ok(Err(cause)) => Err(cause.to_string()),
-            Err(panic) => Err(said(&*panic)),
-        }
     }
 
     pub(crate) fn close(self) -> Result<(), DatabaseError> {

@@ -33,11 +33,6 @@ impl HeldFile {
         })))
     }
 
-    /// Holds changes back from here on.
-    pub(crate) fn hold(&self) {
-        self.0.held.write().get_or_insert_default();
-    }
-
     /// Makes the changes that were held back, in their order and with their syncs between them, and
     /// holds none from here on. After an error, or a crash half-way, the file is as after a crash of
     /// redb at that point, and whatever else its owner writes stays held back.
