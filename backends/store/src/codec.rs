@@ -2,14 +2,16 @@
 
 use std::error::Error;
 use std::fmt;
+use std::marker::PhantomData;
 
-use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use bincode::config::Configuration;
 use bincode::enc::write::Writer;
 use bincode::error::EncodeError;
 use crc32fast::Hasher;
 use serde::{Deserialize, Serialize};
 
 use crate::Key;
+use crate::borrowing::Borrowing;
 
 /// The row format that this version writes. It reads every format up to this one.
 pub const FORMAT: u8 = 1;
@@ -20,8 +22,9 @@ pub const HEADER_BYTES: usize = 5;
 /// The longest row that is read, in bytes. A longer one is damaged, or was never ours.
 pub const MAX_ROW_BYTES: usize = 64 << 20;
 
-const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_ROW_BYTES>> =
-    bincode::config::standard().with_limit::<MAX_ROW_BYTES>();
+/// Without bincode's limit, which counts bytes as decoded and so refuses long sequences of small
+/// numbers: [`Borrowing`] keeps a value from claiming more than is there.
+const CONFIG: Configuration = bincode::config::standard();
 
 /// A body encoded and checksummed, waiting for its key.
 ///
@@ -93,7 +96,8 @@ pub fn encode_value<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, RowErro
 /// # Errors
 /// Where the bytes do not decode to a `T`.
 pub fn decode_value<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, RowError> {
-    bincode::serde::borrow_decode_from_slice(bytes, CONFIG)
+    let seed = Borrowing(PhantomData::<T>);
+    bincode::serde::seed_decode_from_slice(seed, bytes, CONFIG)
         .map(|(value, _)| value)
         .map_err(|cause| RowError(Fault::Undecodable(cause.to_string())))
 }
@@ -179,7 +183,7 @@ impl fmt::Display for RowError {
                 "the row is in format {format}, and this jobkeep reads formats up to {FORMAT}: \
                  open the store with a newer jobkeep"
             ),
-            Fault::Undecodable(cause) => write!(f, "the row does not decode: {cause}"),
+            Fault::Undecodable(cause) => write!(f, "the bytes do not decode: {cause}"),
             Fault::Unencodable(cause) => write!(f, "the value cannot be encoded: {cause}"),
         }
     }

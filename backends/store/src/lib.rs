@@ -17,6 +17,7 @@
 //! standard configuration. Keys are a space and a sequential number, big-endian.
 
 mod batch;
+mod borrowing;
 mod codec;
 #[cfg(feature = "conformance")]
 pub mod conformance;
