@@ -1,6 +1,18 @@
 //! The suite on the redb store, and trouble with its file.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod damage;
+mod opening;
+mod options;
+mod owner;
+mod processes;
 
 use jobkeep_redb::RedbStore;
 
