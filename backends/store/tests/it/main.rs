@@ -2,8 +2,18 @@
 
 #![allow(
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "a test fails by panicking"
 )]
 
+mod admission;
+mod errors;
+mod fixtures;
+mod keys;
+mod place;
+mod random;
+mod records;
+mod rows;
+mod time;
 mod values;
