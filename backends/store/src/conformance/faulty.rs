@@ -8,10 +8,16 @@ use crate::{Batch, Finding, Identity, Key, QueueStore, StoreError};
 ///
 /// The [`Faults`] of a store are a handle that stays with the test when a manager has the store:
 ///
-/// ```ignore
-/// let store = FaultyStore::new(MemoryStore::new());
-/// let faults = store.faults();
-/// faults.arm(Fault::nth(Operation::Commit, 3).full());
+/// ```
+/// use jobkeep_store::QueueStore;
+/// use jobkeep_store::conformance::{Fault, FaultyStore, Faults, Operation};
+///
+/// fn full_at_the_third_commit(store: impl QueueStore) -> (FaultyStore, Faults) {
+///     let store = FaultyStore::new(store);
+///     let faults = store.faults();
+///     faults.arm(Fault::nth(Operation::Commit, 3).full());
+///     (store, faults)
+/// }
 /// ```
 #[derive(Debug)]
 pub struct FaultyStore {

@@ -3,7 +3,7 @@
 //! A [`Harness`] stands for one place where a store can be opened; the macro expands to one test a
 //! case, each with a place of its own:
 //!
-//! ```ignore
+//! ```text
 //! jobkeep_store::conformance_suite!({
 //!     let folder = tempfile::tempdir().unwrap();
 //!     move || MyStore::open(folder.path().join("jobs")).unwrap()

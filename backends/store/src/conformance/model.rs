@@ -145,7 +145,7 @@ impl History<'_> {
     fn get(&mut self) {
         let key = self.key();
         let row = self.store().get(&key).unwrap();
-        assert_eq!(row.as_ref(), self.model.get(&key), "row {key}");
+        assert!(row.as_ref() == self.model.get(&key), "row {key} differs");
     }
 
     fn scan(&mut self) {
@@ -166,7 +166,8 @@ impl History<'_> {
         let expected = self.model.iter().filter(|(key, _)| within(key)).take(most);
         assert!(
             seen.iter().map(|(key, row)| (key, row)).eq(expected),
-            "from {from} to {to}: {seen:?}"
+            "from {from} to {to}, of these the first {most}: {:?}",
+            seen.iter().map(|(key, _)| key).collect::<Vec<_>>()
         );
     }
 
@@ -188,7 +189,10 @@ impl History<'_> {
     }
 
     fn compare(&self) {
-        assert_eq!(rows(self.store()), self.model);
+        let rows = rows(self.store());
+        let mut keys = rows.keys().chain(self.model.keys());
+        let differs = keys.find(|key| rows.get(key) != self.model.get(key));
+        assert_eq!(differs, None, "the first row that differs");
         assert_eq!(fence_of(self.store()), Some(self.owner.fence()));
     }
 }
