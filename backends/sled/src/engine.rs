@@ -11,6 +11,9 @@ use crate::SledOptions;
 use crate::error::{Act, said};
 use crate::folder::{self, LOG, Standing};
 
+/// sled panics below it.
+const LEAST_CACHE_BYTES: u64 = 256;
+
 /// An open sled database that proved to be a store of jobkeep.
 pub(crate) struct Engine {
     db: Db,
@@ -28,7 +31,7 @@ impl Engine {
         let opened = act.caught(|| {
             let config = sled::Config::default()
                 .path(path)
-                .cache_capacity(options.cache_bytes)
+                .cache_capacity(options.cache_bytes.max(LEAST_CACHE_BYTES))
                 // Every commit flushes; a flush in between would be one of half a commit.
                 .flush_every_ms(None);
             let db = config.open().map_err(|cause| act.engine(cause))?;

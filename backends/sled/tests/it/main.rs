@@ -8,6 +8,11 @@
     reason = "a test fails by panicking"
 )]
 
+mod damage;
+mod opening;
+mod owner;
+mod processes;
+
 use jobkeep_sled::SledStore;
 
 jobkeep_store::conformance_suite!({
