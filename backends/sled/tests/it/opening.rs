@@ -1,6 +1,7 @@
 //! What `open` does with what it finds.
 
-use std::fs;
+use std::fs::{self, File};
+use std::path::Path;
 
 use jobkeep_sled::SledStore;
 use jobkeep_store::{Durability, Encoded, FORMAT, Key, QueueStore, Space};
@@ -129,14 +130,22 @@ fn the_sled_database_of_another_program_is_foreign_and_not_written_to() {
     assert!(image(&path) == before);
 }
 
+/// Puts a row past the store, into its closed database.
+fn put_raw(path: &Path, key: Key, row: Vec<u8>) {
+    let db = sled::open(path).unwrap();
+    db.insert(key.to_bytes(), row).unwrap();
+    db.flush().unwrap();
+    drop(db);
+    // sled's threads let go of the lock some time later.
+    File::open(path.join("db")).unwrap().lock().unwrap();
+}
+
 /// Puts a row in the place of a store's fence.
-fn with_fence_row(path: &std::path::Path, row: Vec<u8>) {
+fn with_fence_row(path: &Path, row: Vec<u8>) {
     let store = SledStore::open(path).unwrap();
     commit(&store, |_| ()).unwrap();
     store.close().unwrap();
-    let db = sled::open(path).unwrap();
-    db.insert(Key::FENCE.to_bytes(), row).unwrap();
-    db.flush().unwrap();
+    put_raw(path, Key::FENCE, row);
 }
 
 #[test]
@@ -176,11 +185,7 @@ fn a_damaged_fence_is_refused() {
 fn rows_without_a_fence_are_damaged() {
     let (_folder, path) = place();
     SledStore::open(&path).unwrap().close().unwrap();
-    let db = sled::open(&path).unwrap();
-    db.insert(Key::new(Space::Live, 1).to_bytes(), "row")
-        .unwrap();
-    db.flush().unwrap();
-    drop(db);
+    put_raw(&path, Key::new(Space::Live, 1), b"row".to_vec());
     let error = refusal(&path);
     assert!(error.is_damaged());
     assert_eq!(
