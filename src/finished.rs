@@ -147,7 +147,7 @@ impl Failure {
                 format!("panicked at {location}: {message}")
             }
             Some(AttemptEnd::Panicked { message, .. }) => format!("panicked: {message}"),
-            _ => "cancelled".into(),
+            _ => "before it ran".into(),
         };
         Self {
             reason,

@@ -1,0 +1,89 @@
+//! Every behaviour of a manager that a user sees, on every store.
+//!
+//! A behaviour is one function that takes a [`Place`](place::Place); the list below is the only one,
+//! and expands to one test a store.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    missing_docs,
+    reason = "a test fails by panicking, and explains itself by its name"
+)]
+
+mod cancelling;
+mod enqueueing;
+mod ordering;
+mod place;
+mod retrying;
+mod timing;
+
+macro_rules! behaviours {
+    ($($module:ident: $($behaviour:ident)+;)+) => {
+        on_store!(memory, crate::place::Memory::new(), $($module: $($behaviour)+;)+);
+        #[cfg(feature = "redb")]
+        on_store!(redb, crate::place::Redb::new(), $($module: $($behaviour)+;)+);
+        #[cfg(feature = "sled")]
+        on_store!(sled, crate::place::Sled::new(), $($module: $($behaviour)+;)+);
+    };
+}
+
+macro_rules! on_store {
+    ($store:ident, $place:expr, $($module:ident: $($behaviour:ident)+;)+) => {
+        mod $store {
+            $(mod $module {
+                $(#[test]
+                fn $behaviour() {
+                    crate::$module::$behaviour(&$place);
+                })+
+            })+
+        }
+    };
+}
+
+behaviours! {
+    enqueueing:
+        a_job_runs_and_comes_back_as_run_left_it
+        a_handler_may_hold_state_of_its_own
+        a_job_reads_the_applications_resources
+        jobs_of_one_batch_are_numbered_in_order
+        an_empty_batch_is_accepted_and_writes_nothing
+        a_batch_is_accepted_whole_or_not_at_all
+        a_large_payload_and_a_large_output_come_back_whole
+        a_payload_may_grow_and_shrink_across_the_inline_bound
+        a_bincode_job_goes_round
+        a_job_is_queued_through_the_trait
+        a_thousand_jobs_of_many_threads_all_run_once
+        counts_follow_the_jobs;
+    ordering:
+        urgent_runs_before_high_before_normal_before_low
+        jobs_of_one_priority_run_in_the_order_of_acceptance
+        an_urgent_job_overtakes_those_handed_over
+        a_future_job_of_high_priority_does_not_stand_before_a_ready_one
+        each_queue_has_its_own_workers;
+    timing:
+        a_delayed_job_runs_when_its_delay_has_passed
+        a_job_with_a_moment_runs_at_that_moment
+        a_moment_that_has_passed_means_now
+        a_delay_does_not_follow_the_wall_clock
+        a_moment_follows_the_wall_clock
+        a_wall_clock_set_back_keeps_the_order_of_acceptance;
+    retrying:
+        an_error_is_retried_from_the_value_that_run_left
+        the_last_attempts_error_is_final_with_its_chain
+        a_permanent_error_is_final_at_once
+        retry_after_overrides_the_backoff
+        a_snooze_spends_no_attempt
+        a_panic_is_kept_with_its_text_and_place
+        a_panic_starts_the_next_attempt_from_the_durable_value
+        the_history_holds_the_newest_attempts
+        log_lines_stay_with_their_attempt
+        attempts_may_be_set_for_a_job;
+    cancelling:
+        a_waiting_job_is_cancelled_at_once
+        a_delayed_job_is_cancelled_at_once
+        a_running_job_is_told_and_not_tried_again
+        a_running_job_that_succeeds_all_the_same_has_succeeded
+        a_job_cancels_itself
+        a_finished_job_is_not_cancelled
+        a_handed_over_job_is_cancelled_before_it_starts;
+}
