@@ -1,0 +1,220 @@
+//! The measurement: a manager, its producers, and what came of it.
+#![expect(clippy::disallowed_methods, reason = "a stopwatch reads time")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use jobkeep::{Manager, MemoryStore, Queue, QueueStore};
+
+use crate::Fault;
+use crate::ledger::{Gate, Ledger, Tally};
+use crate::machine;
+use crate::options::{Load, Options, StoreKind};
+use crate::order::Order;
+use crate::timed::Timed;
+
+pub(crate) const WORKERS: usize = 2;
+
+/// So many nominal groups may be under way: one in the making, one at its commit, one on the
+/// workers, one whose settlements are at theirs.
+const GROUPS_UNDER_WAY: usize = 4;
+
+/// A bound for small groups, which need not be exact about it.
+const LEAST_UNDER_WAY: usize = 64;
+
+/// A lone job that takes longer does not come back.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The figures of the manager. Percentiles are `None` where nothing was measured.
+#[derive(Debug)]
+pub(crate) struct Figures {
+    pub(crate) durability: String,
+    pub(crate) jobs: u64,
+    pub(crate) jobs_per_s: f64,
+    pub(crate) ack_us: [Option<f64>; 2],
+    pub(crate) start_us: [Option<f64>; 2],
+    pub(crate) commit_p50_us: Option<f64>,
+    pub(crate) commits: u64,
+    pub(crate) bytes_on_disk: u64,
+    pub(crate) peak_rss_bytes: Option<u64>,
+}
+
+impl Figures {
+    /// Jobs by commit: a job is accepted in one, and settled in the same or a later one.
+    #[expect(clippy::cast_precision_loss, reason = "no count comes near 2^52")]
+    pub(crate) fn mean_group(&self) -> f64 {
+        self.jobs as f64 / self.commits.max(1) as f64
+    }
+}
+
+/// What producers share.
+#[derive(Debug)]
+struct Bench {
+    manager: Manager,
+    ledger: Arc<Ledger>,
+    gate: Arc<Gate>,
+    load: Load,
+    epoch: Instant,
+    numbers: AtomicU64,
+}
+
+/// Puts the load on a manager, first for a while that does not count, and measures.
+pub(crate) fn run(options: &Options, place: &Path) -> Result<Figures, Fault> {
+    let ledger = Arc::new(Ledger::new());
+    let gate = Arc::new(Gate::default());
+    let epoch = Instant::now();
+    let store = Timed::new(open(options.store, place)?, Arc::clone(&ledger));
+    let durability = store.identity()?.durability.to_string();
+    let manager = {
+        let (ledger, gate) = (Arc::clone(&ledger), Arc::clone(&gate));
+        let gated = options.backlog > 0;
+        Manager::builder(store)
+            .handle::<Order>(move |order, _context| {
+                let called = Duration::from_nanos(order.called_ns);
+                ledger.starts.add(epoch.elapsed().saturating_sub(called));
+                if gated {
+                    gate.pass();
+                }
+                Ok(())
+            })
+            .queue(Queue::new("default").workers(WORKERS))
+            .start()?
+    };
+    let bench = Bench {
+        manager,
+        ledger,
+        gate,
+        load: options.load,
+        epoch,
+        numbers: AtomicU64::new(0),
+    };
+    bench.fill(options.backlog)?;
+    bench.phase(options.measure / 3)?;
+    let (begun, tally) = bench.phase(options.measure)?;
+    let peak_rss_bytes = machine::peak_rss_bytes();
+    bench.end(options.backlog)?;
+    let Tally { jobs, commits, end } = tally;
+    let percentiles = |of: &crate::histogram::Histogram| [50, 99].map(|p| of.percentile_us(p));
+    let ledger = &bench.ledger;
+    Ok(Figures {
+        durability,
+        jobs,
+        jobs_per_s: rate(jobs, end.duration_since(begun)),
+        ack_us: percentiles(&ledger.acks),
+        start_us: percentiles(&ledger.starts),
+        commit_p50_us: ledger.commits.percentile_us(50),
+        commits,
+        bytes_on_disk: machine::bytes_under(place)?,
+        peak_rss_bytes,
+    })
+}
+
+fn open(kind: StoreKind, place: &Path) -> Result<Box<dyn QueueStore>, Fault> {
+    let path = place.join("jobs");
+    match kind {
+        StoreKind::Memory => Ok(Box::new(MemoryStore::new())),
+        #[cfg(feature = "redb")]
+        StoreKind::Redb => Ok(Box::new(jobkeep::RedbStore::open(path)?)),
+        #[cfg(feature = "sled")]
+        StoreKind::Sled => Ok(Box::new(jobkeep::SledStore::open(path)?)),
+        #[cfg(not(all(feature = "redb", feature = "sled")))]
+        missing => Err(format!(
+            "store {missing}: the bench was built without it; add `--features {missing}` for {}",
+            path.display()
+        )
+        .into()),
+    }
+}
+
+impl Bench {
+    /// Has jobs wait beforehand. The gate is closed: two of them sit on the workers.
+    fn fill(&self, backlog: u64) -> Result<(), Fault> {
+        const AT_ONCE: u64 = 5_000;
+        let mut missing = backlog;
+        while missing > 0 {
+            let jobs = missing.min(AT_ONCE);
+            self.manager
+                .enqueue_all((0..jobs).map(|_| Order::new(self.number(), self.now_ns())))?;
+            missing -= jobs;
+        }
+        Ok(())
+    }
+
+    /// Enqueues for so long, and waits until as many jobs have ended. Returns when it began.
+    fn phase(&self, span: Duration) -> Result<(Instant, Tally), Fault> {
+        self.ledger.begin();
+        let begun = Instant::now();
+        let until = begun + span;
+        thread::scope(|scope| {
+            let mut producers = Vec::new();
+            for number in 0..self.load.producers() {
+                let producer = thread::Builder::new().name(format!("producer-{number}"));
+                producers.push(producer.spawn_scoped(scope, || self.produce(until))?);
+            }
+            producers.into_iter().try_for_each(|producer| {
+                let ended = producer.join();
+                ended.map_err(|_| "a producer panicked")?
+            })
+        })?;
+        Ok((begun, self.ledger.wait_for_all()?))
+    }
+
+    fn produce(&self, until: Instant) -> Result<(), Fault> {
+        let bound = (GROUPS_UNDER_WAY * self.load.group()).max(LEAST_UNDER_WAY) as u64;
+        let jobs = self.load.batch() as u64;
+        while Instant::now() < until {
+            self.ledger.issue(jobs, bound)?;
+            let called = Instant::now();
+            let called_ns = self.now_ns();
+            match self.load {
+                Load::Batch(_) => {
+                    let batch = (0..jobs).map(|_| Order::new(self.number(), called_ns));
+                    self.manager.enqueue_all(batch)?;
+                    self.ledger.acks.add(called.elapsed());
+                }
+                Load::Producers(_) => {
+                    self.manager.enqueue(Order::new(self.number(), called_ns))?;
+                    self.ledger.acks.add(called.elapsed());
+                }
+                Load::Lone => {
+                    let order = Order::new(self.number(), called_ns);
+                    let receipt = self.manager.enqueue(order)?;
+                    self.ledger.acks.add(called.elapsed());
+                    self.manager.wait(&receipt, PATIENCE)?;
+                }
+            }
+            self.gate.add(jobs);
+        }
+        Ok(())
+    }
+
+    /// Sees that nothing went wrong unnoticed, and ends the manager.
+    fn end(&self, backlog: u64) -> Result<(), Fault> {
+        let counts = self.manager.counts()?;
+        let waiting = counts.ready + counts.running;
+        let astray = counts.scheduled + counts.parked + counts.failed + counts.cancelled;
+        if waiting != backlog || astray + counts.damaged > 0 {
+            return Err(format!("the jobs are not where they should be: {counts:?}").into());
+        }
+        self.gate.open();
+        self.manager.shutdown(PATIENCE)?;
+        Ok(())
+    }
+
+    fn number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn now_ns(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Jobs by second.
+#[expect(clippy::cast_precision_loss, reason = "no count comes near 2^52")]
+pub(crate) fn rate(jobs: u64, span: Duration) -> f64 {
+    jobs as f64 / span.as_secs_f64().max(f64::MIN_POSITIVE)
+}
