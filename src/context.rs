@@ -85,7 +85,8 @@ pub const LOG_LINE_BYTES: usize = 512;
 /// The text, cut before the character that passes `bytes`.
 pub(crate) fn cut(mut text: String, bytes: usize) -> String {
     if text.len() > bytes {
-        text.truncate(text.floor_char_boundary(bytes));
+        let end = (0..=bytes).rev().find(|&end| text.is_char_boundary(end));
+        text.truncate(end.unwrap_or(0));
     }
     text
 }

@@ -51,16 +51,17 @@ impl Error {
     }
 
     pub(crate) fn config(faults: &[String]) -> Self {
-        let mut message = String::from("start the manager: ");
-        if let [only] = faults {
-            message.push_str(only);
-        } else {
-            message.push_str(&format!("{} faults in its configuration", faults.len()));
-            for fault in faults {
-                message.push_str("\n- ");
-                message.push_str(fault);
+        const ACT: &str = "start the manager";
+        let message = match faults {
+            [only] => format!("{ACT}: {only}"),
+            many => {
+                let list = many.join("\n- ");
+                format!(
+                    "{ACT}: {} faults in its configuration\n- {list}",
+                    many.len()
+                )
             }
-        }
+        };
         Self::new(Kind::Config, message)
     }
 

@@ -3,13 +3,14 @@ use std::time::Duration;
 
 use jobkeep_store::{JobNumber, Key, QueueName, QueueStore, State, Totals, get_typed};
 
-use crate::clock::Steady;
 use crate::config::{BATCH_BYTES, BATCH_JOBS};
 use crate::core::{self, Counts, EncodedJob, Found, KeyClaim};
 use crate::enqueue::first;
 use crate::finished::{Completed, Finished, Status};
 use crate::receipt::Origin;
-use crate::runtime::{self, Command, Recovery, Shared, Shutdown, StillRunning, WhenFull};
+use crate::runtime::{
+    self, Command, FindError, Recovery, Shared, Shutdown, StillRunning, WhenFull,
+};
 use crate::sync::Arc;
 use crate::{Builder, Draft, Enqueue, Error, Job, NewJob, Receipt};
 
@@ -337,7 +338,7 @@ impl Shared {
 
     /// The finished job with its bytes.
     fn finished(&self, number: JobNumber) -> Result<Option<Finished>, Error> {
-        let failed = |cause| runtime::find_failed(number, cause);
+        let failed = |cause| self.unread(number, cause);
         let record = match self.find(number).map_err(failed)? {
             Found::Done(record) => *record,
             Found::Live(_) => return Ok(None),
@@ -351,7 +352,7 @@ impl Shared {
                 Some(self.kept(output, Key::output(number)).map_err(failed)?)
             }
             (State::Succeeded, None) => {
-                return Err(failed(runtime::FindError::Missing(Key::output(number))));
+                return Err(failed(FindError::Missing(Key::output(number))));
             }
             _ => None,
         };
@@ -363,10 +364,20 @@ impl Shared {
         }))
     }
 
+    /// Why the job could not be read. Who finds the store closed is told what closed it.
+    fn unread(&self, number: JobNumber, cause: FindError) -> Error {
+        match cause {
+            FindError::Store(cause) if cause.is_closed() => {
+                self.inbox.refusal(&format!("look up job {number}"))
+            }
+            cause => runtime::find_failed(number, cause),
+        }
+    }
+
     /// Why the store has no such job.
     fn nowhere(&self, number: JobNumber) -> Result<Error, Error> {
         let totals: Option<Totals> = get_typed(&*self.store, Key::TOTALS)
-            .map_err(|cause| Error::store(format_args!("look up job {number}"), cause))?;
+            .map_err(|cause| self.unread(number, cause.into()))?;
         let given = totals.is_some_and(|totals| number.0 < totals.next_number);
         Ok(if given {
             Error::pruned(number)
@@ -377,21 +388,28 @@ impl Shared {
 
     /// The finished job, waiting up to `patience`; `None` where it has not finished by then.
     fn wait(&self, number: JobNumber, patience: Duration) -> Result<Option<Finished>, Error> {
-        let until: Steady = self.clock.now().steady.after(patience);
+        let until = self.clock.now().steady.after(patience);
+        let over = || self.inbox.refusal(&format!("wait for job {number}"));
         loop {
-            let bell = self.waiters.register(number, &self.clock);
-            let finished = self.finished(number);
+            let waiting = self
+                .waiters
+                .register(number, &self.clock)
+                .ok_or_else(over)?;
+            let mut finished = self.finished(number);
             if !matches!(finished, Ok(None)) || patience.is_zero() {
-                self.waiters.forget(number, &bell);
                 return finished;
             }
-            let rung = bell.wait(&self.clock, Some(until));
-            self.waiters.forget(number, &bell);
-            if !rung {
+            if !waiting.wait(&self.clock, until) {
                 return Ok(None);
             }
-            if self.waiters.is_over() && matches!(self.finished(number), Ok(None) | Err(_)) {
-                return Err(self.inbox.refusal(&format!("wait for job {number}")));
+            // While it counts as waiting, the store is kept open for it.
+            finished = self.finished(number);
+            if !matches!(finished, Ok(None)) {
+                return finished;
+            }
+            // Somebody retried the job since, or it will not end here.
+            if self.waiters.is_over() {
+                return Err(over());
             }
         }
     }

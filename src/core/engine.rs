@@ -192,22 +192,22 @@ impl Engine {
     /// Finds conflicts before anything is written, those within the batch itself included.
     fn check_keys(&self, jobs: &[(EncodedJob, Option<KeyClaim>)]) -> Result<(), Error> {
         let mut seen: HashMap<(&str, &str), (u64, u128)> = HashMap::new();
-        let mut next = self.totals.next_number;
+        let mut given = 0;
+        let mut give = || {
+            given += 1;
+            self.totals.next_number + given - 1
+        };
         for (job, claim) in jobs {
-            let Some(claim) = claim else {
-                next += 1;
+            let Some((claim, (name, key))) = claim.as_ref().zip(name_and_key(job)) else {
+                give();
                 continue;
             };
             if self.holder(job, claim)?.is_some() {
                 continue;
             }
-            let Some((name, key)) = name_and_key(job) else {
-                continue;
-            };
-            let (holder, payload_hash) = *seen.entry((name, key)).or_insert_with(|| {
-                next += 1;
-                (next - 1, claim.payload_hash)
-            });
+            let (holder, payload_hash) = *seen
+                .entry((name, key))
+                .or_insert_with(|| (give(), claim.payload_hash));
             if payload_hash != claim.payload_hash {
                 return Err(Error::key_conflict(name, key, JobNumber(holder)));
             }
@@ -254,9 +254,9 @@ impl Engine {
     /// Writes the rows of a job that was live so far.
     pub(super) fn file(&mut self, number: JobNumber, job: EncodedJob, key: Option<u64>) {
         if job.state.is_final() {
-            self.file_done(number, job, key)
+            self.file_done(number, job, key);
         } else {
-            self.file_live(number, job)
+            self.file_live(number, job);
         }
     }
 

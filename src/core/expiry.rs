@@ -205,17 +205,13 @@ impl Expiry {
         };
         let taken = self.eat(batch, totals, succeeded, most.min(*budget))?;
         *budget -= taken;
-        // The row that was eaten up leaves its successor to be read.
-        self.step_again(succeeded)
-    }
-
-    fn step_again(&self, succeeded: bool) -> Result<Next, RowError> {
+        // A row that was eaten up leaves its successor to be read; one that was not has nothing more
+        // that is due, or there is no budget left.
         let (space, front) = if succeeded {
             (Space::ExpiringSuccesses, &self.successes)
         } else {
             (Space::ExpiringFailures, &self.failures)
         };
-        // A row eaten in part is to be looked at again: it may be due by count still.
         Ok(unread(front).map_or(Next::Rest, |from| Next::Read(space, from)))
     }
 

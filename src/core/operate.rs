@@ -32,23 +32,21 @@ pub(crate) struct Subject {
 pub(crate) type Operated<T> = Result<Result<T, Error>, RowError>;
 
 impl Engine {
-    /// Where a job stands, beyond what its record says. `on_worker`: a worker has it now.
+    /// Where a job stands, beyond what its record says.
     pub(crate) fn stand(
         &self,
         number: JobNumber,
         record: &JobRecord,
         origins: Option<Origins>,
-        on_worker: bool,
     ) -> (StateKind, Option<ParkReason>) {
         let stored = record.state.kind();
         if stored.is_final() {
             return (stored, None);
         }
-        if on_worker {
-            return (StateKind::Running, None);
-        }
-        if self.flight.get(number).is_some() {
-            return (StateKind::Ready, None);
+        match self.flight.get(number) {
+            Some(claim) if claim.taken => return (StateKind::Running, None),
+            Some(_) => return (StateKind::Ready, None),
+            None => {}
         }
         if let Some(reason) = self.unreadable.get(&number) {
             return (
@@ -141,7 +139,7 @@ impl Engine {
         let mut record = match found {
             Found::Done(record) => record,
             Found::Live(record) => {
-                let (state, _) = self.stand(number, &record, origins, false);
+                let (state, _) = self.stand(number, &record, origins);
                 return Ok(Err(Error::wrong_state("retry", number, state, NEEDS)));
             }
             Found::Nowhere => return Ok(Err(self.nowhere(number))),

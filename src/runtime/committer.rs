@@ -1,11 +1,12 @@
 //! The only writer of the store.
 
+use std::fmt;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
 use jobkeep_store::{JobNumber, Key, RowError, Space, StoreError, get_typed};
 
-use super::inbox::{Command, Intake, Reply, Taken};
+use super::inbox::{Command, Intake, Promise, Reply, Taken};
 use super::panics;
 use super::shared::{FindError, Shared, Shutdown, StillRunning};
 use crate::Error;
@@ -21,6 +22,10 @@ pub(crate) struct Committer {
     shared: Arc<Shared>,
     /// No job is claimed any more.
     quiet: bool,
+    /// Answers that speak of the commit to come: taken back where it fails.
+    promised: Vec<Arc<dyn Promise>>,
+    /// Jobs whose ends the commit to come records.
+    settled: Vec<JobNumber>,
     report: Shutdown,
 }
 
@@ -30,6 +35,8 @@ impl Committer {
             engine,
             shared,
             quiet: false,
+            promised: Vec::new(),
+            settled: Vec::new(),
             report: Shutdown::default(),
         }
     }
@@ -37,7 +44,8 @@ impl Committer {
     /// The committer's thread: turn after turn, until the manager is shut down or the store fails.
     pub(crate) fn run(mut self) {
         let shared = Arc::clone(&self.shared);
-        let ended = panics::catch(|| self.turns());
+        let mut taken = None;
+        let ended = panics::catch(|| self.turns(&mut taken));
         let failure = match ended {
             Ok(Ok(())) => None,
             Ok(Err(cause)) => Some(cause),
@@ -55,17 +63,22 @@ impl Committer {
             for pool in &shared.pools {
                 drop(pool.stop());
             }
+            self.take_back();
         } else {
             shared.inbox.close();
         }
+        // Only now: its callers find out what became of the store.
+        drop(taken);
         self.end();
     }
 
-    fn turns(&mut self) -> Result<(), StoreError> {
+    /// Turn after turn. What the last one took stays in `taken`, its callers still waiting.
+    fn turns(&mut self, taken: &mut Option<Taken>) -> Result<(), StoreError> {
         loop {
+            *taken = None;
             let until = self.next_wake();
-            let mut taken = self.shared.inbox.take(until);
-            self.turn(&mut taken)?;
+            let taken = taken.insert(self.shared.inbox.take(until));
+            self.turn(taken)?;
             if self.is_over(&taken.intake) {
                 return Ok(());
             }
@@ -87,9 +100,14 @@ impl Committer {
             self.quieten();
         }
         let rooms = self.look_at_pools();
-        for command in taken.commands.drain(..) {
-            self.step(command)?;
+        let mut commands = taken.commands.drain(..);
+        let stepped = commands.by_ref().try_for_each(|command| self.step(command));
+        if stepped.is_err() {
+            let rest = commands.as_slice().iter();
+            self.settled
+                .extend(rest.filter_map(super::execute::number_of));
         }
+        stepped?;
         if !self.quiet {
             self.dispatch(&rooms);
         }
@@ -137,13 +155,15 @@ impl Committer {
 
     fn step(&mut self, command: Command) -> Result<(), StoreError> {
         match command {
-            Command::Accept { jobs, reply } => self.accept(jobs, &reply),
+            Command::Accept { jobs, reply } => self.accept(jobs, reply),
             Command::Settle(settlement) => {
+                self.settled.push(settlement.number);
                 if let Some(hash) = settlement.key {
                     self.learn_key(hash)?;
                 }
-                let recorded = self.engine.settle(*settlement).map_err(defect)?;
-                self.report.finished += u64::from(recorded && self.quiet);
+                if !self.engine.settle(*settlement).map_err(defect)? {
+                    self.settled.pop();
+                }
                 Ok(())
             }
             Command::Unreadable {
@@ -155,24 +175,26 @@ impl Committer {
                 Ok(())
             }
             Command::Look { number, reply } => {
-                reply.give(self.look(number));
+                let status = self.look(number)?;
+                self.answer(reply, status);
                 Ok(())
             }
             Command::Cancel { number, reply } => {
                 self.withdraw(number);
-                self.operate(number, &reply, Engine::cancel)?;
+                self.operate(number, reply, Engine::cancel)?;
                 for pool in &self.shared.pools {
                     pool.request_cancel(number);
                 }
                 Ok(())
             }
-            Command::Retry { number, reply } => self.operate(number, &reply, Engine::retry),
+            Command::Retry { number, reply } => self.operate(number, reply, Engine::retry),
             Command::Remove { number, reply } => {
                 self.withdraw(number);
-                self.operate(number, &reply, Engine::remove)
+                self.operate(number, reply, Engine::remove)
             }
             Command::Count { reply } => {
-                reply.give(Ok(self.engine.counts()));
+                let counts = self.engine.counts();
+                self.answer(reply, Ok(counts));
                 Ok(())
             }
         }
@@ -181,13 +203,34 @@ impl Committer {
     fn accept(
         &mut self,
         jobs: Vec<(EncodedJob, Option<KeyClaim>)>,
-        reply: &Reply<Vec<JobNumber>>,
+        reply: Reply<Vec<JobNumber>>,
     ) -> Result<(), StoreError> {
         for claim in jobs.iter().filter_map(|(_, claim)| claim.as_ref()) {
             self.learn_key(claim.hash)?;
         }
-        reply.give(self.engine.accept(jobs));
+        let accepted = self.engine.accept(jobs);
+        self.answer(reply, accepted);
         Ok(())
+    }
+
+    /// Leaves an answer, which stands if the commit to come succeeds.
+    fn answer<T: fmt::Debug + Send + 'static>(
+        &mut self,
+        reply: Reply<T>,
+        answer: Result<T, Error>,
+    ) {
+        reply.give(answer);
+        self.promised.push(reply.promise());
+    }
+
+    /// The commit to come has failed: nobody is told what it did not make true.
+    fn take_back(&mut self) {
+        for promise in self.promised.drain(..) {
+            promise.take_back();
+        }
+        for number in self.settled.drain(..) {
+            self.shared.ending.add_unrecorded(number);
+        }
     }
 
     /// Gives the engine the row of an idempotency key, once a group.
@@ -212,29 +255,26 @@ impl Committer {
     fn operate(
         &mut self,
         number: JobNumber,
-        reply: &Reply<()>,
+        reply: Reply<()>,
         act: impl FnOnce(&mut Engine, Subject) -> core::Operated<()>,
     ) -> Result<(), StoreError> {
         let subject = match self.subject(number)? {
             Ok(subject) => subject,
             Err(error) => {
-                reply.give(Err(error));
+                self.answer(reply, Err(error));
                 return Ok(());
             }
         };
-        reply.give(act(&mut self.engine, subject).map_err(defect)?);
+        let done = act(&mut self.engine, subject).map_err(defect)?;
+        self.answer(reply, done);
         Ok(())
     }
 
     /// What the store and the configuration say of a job.
     fn subject(&mut self, number: JobNumber) -> Result<Result<Subject, Error>, StoreError> {
-        if self.engine.touches(number) {
-            // What the store shows of it is not what this group has made of it.
-            self.commit()?;
-        }
-        let found = match self.shared.find(number) {
+        let found = match self.find(number)? {
             Ok(found) => found,
-            Err(cause) => return Ok(Err(find_failed(number, cause))),
+            Err(error) => return Ok(Err(error)),
         };
         let (mut origins, mut key) = (None, None);
         if let Found::Live(record) | Found::Done(record) = &found {
@@ -256,31 +296,36 @@ impl Committer {
         }))
     }
 
-    fn look(&mut self, number: JobNumber) -> Result<Status, Error> {
-        let subject = match self.subject(number) {
-            Ok(subject) => subject?,
-            Err(cause) => return Err(Error::store(format_args!("look up job {number}"), cause)),
-        };
-        let record = match subject.found {
-            Found::Live(record) | Found::Done(record) => *record,
-            Found::Nowhere => return Err(self.engine.nowhere(number)),
+    /// The job as this group has left it.
+    fn find(&mut self, number: JobNumber) -> Result<Result<Found, Error>, StoreError> {
+        if self.engine.touches(number) {
+            // What the store shows of it is not what this group has made of it.
+            self.commit()?;
+        }
+        let found = self.shared.find(number);
+        Ok(found.map_err(|cause| find_failed(number, cause)))
+    }
+
+    fn look(&mut self, number: JobNumber) -> Result<Result<Status, Error>, StoreError> {
+        let record = match self.find(number)? {
+            Ok(Found::Live(record) | Found::Done(record)) => *record,
+            Ok(Found::Nowhere) => return Ok(Err(self.engine.nowhere(number))),
+            Err(error) => return Ok(Err(error)),
         };
         let running = self
             .shared
             .pools
             .iter()
             .find_map(|pool| pool.running(number));
-        let on_worker = running.is_some() && self.engine.claim_of(number).is_some();
-        let (state, parked) = self
-            .engine
-            .stand(number, &record, subject.origins, on_worker);
+        let origins = self.shared.origins(record.queue.as_str(), &record.name);
+        let (state, parked) = self.engine.stand(number, &record, origins);
         let progress = running.and_then(|running| *running.progress.lock());
-        Ok(Status {
+        Ok(Ok(Status {
             state,
             parked,
             record,
             progress,
-        })
+        }))
     }
 
     fn prune(&mut self) -> Result<(), StoreError> {
@@ -327,6 +372,11 @@ impl Committer {
             self.shared.store.commit(&group.batch)?;
             self.engine.committed(group.batch.fence());
         }
+        self.promised.clear();
+        if self.quiet {
+            self.report.finished += self.settled.len() as u64;
+        }
+        self.settled.clear();
         let mut handed = group.handed.into_iter().peekable();
         while let Some(&(queue, _)) = handed.peek() {
             let of_queue = std::iter::from_fn(|| handed.next_if(|(other, _)| *other == queue));
@@ -357,7 +407,10 @@ impl Committer {
     fn is_over(&self, intake: &Intake) -> bool {
         match intake {
             Intake::Open => false,
-            Intake::Draining => self.shared.pools.iter().all(|pool| pool.is_over()),
+            // In this order: what a worker said last was here before its thread ended.
+            Intake::Draining => {
+                self.shared.pools.iter().all(|pool| pool.is_over()) && self.shared.inbox.is_empty()
+            }
             Intake::Closed | Intake::Poisoned(_) => true,
         }
     }
@@ -366,17 +419,17 @@ impl Committer {
     fn end(mut self) {
         // What came in while the last turn went on. Dropping it answers its callers.
         let last = self.shared.inbox.take(Some(Steady::default()));
-        for (number, _) in last.commands.iter().filter_map(super::execute::number_of) {
+        for number in last.commands.iter().filter_map(super::execute::number_of) {
             self.shared.ending.add_unrecorded(number);
         }
         drop(last);
-        self.shared.waiters.ring_all();
         for pool in &self.shared.pools {
-            let running = pool.all_running().into_iter();
-            self.report
-                .still_running
-                .extend(running.map(|(job, thread)| StillRunning { job, thread }));
+            for (job, thread) in pool.all_running() {
+                pool.request_cancel(job);
+                self.report.still_running.push(StillRunning { job, thread });
+            }
         }
+        self.shared.waiters.dismiss(&self.shared.clock);
         // A store that cannot end in order has said so by its commits, or has lost nothing.
         drop(self.shared.store.close());
         self.shared.ending.announce(self.report);

@@ -1,6 +1,6 @@
 //! One attempt, from the claim to its settlement: load, decode and run, classify, settle.
 
-use jobkeep_store::{JobNumber, JobRecord, Key, Token};
+use jobkeep_store::{JobNumber, JobRecord, Key};
 
 use super::inbox::Command;
 use super::panics;
@@ -169,11 +169,11 @@ fn jitter_seed(shared: &Shared, number: JobNumber) -> u64 {
     folded ^ number.0.rotate_left(17)
 }
 
-/// A settlement that nobody recorded.
-pub(super) fn number_of(command: &Command) -> Option<(JobNumber, Token)> {
+/// The job whose end a worker reports.
+pub(super) fn number_of(command: &Command) -> Option<JobNumber> {
     match command {
-        Command::Settle(settlement) => Some((settlement.number, settlement.token)),
-        Command::Unreadable { number, token, .. } => Some((*number, *token)),
+        Command::Settle(settlement) => Some(settlement.number),
+        Command::Unreadable { number, .. } => Some(*number),
         _ => None,
     }
 }

@@ -1,5 +1,7 @@
 //! Where everybody leaves commands for the committer: bounded, taken whole.
 
+use std::fmt;
+
 use jobkeep_store::{JobNumber, StoreError, Token};
 
 use super::bell::Bell;
@@ -73,6 +75,25 @@ impl<T> Reply<T> {
     }
 }
 
+impl<T: fmt::Debug + Send + 'static> Reply<T> {
+    /// The answer as something that can be taken back.
+    pub(crate) fn promise(self) -> Arc<dyn Promise> {
+        self.0
+    }
+}
+
+/// An answer whose caller has not been woken yet.
+pub(crate) trait Promise: fmt::Debug + Send + Sync {
+    /// Takes the answer back: its caller learns why nobody answers.
+    fn take_back(&self);
+}
+
+impl<T: fmt::Debug + Send> Promise for Mutex<Option<Result<T, Error>>> {
+    fn take_back(&self) {
+        *self.lock() = None;
+    }
+}
+
 impl<T> Clone for Reply<T> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
@@ -137,7 +158,7 @@ pub(crate) enum WhenFull {
 }
 
 impl Inbox {
-    pub(crate) fn new(bound: usize, clock: Clock) -> Arc<Self> {
+    pub(crate) fn new(bound: usize, clock: &Clock) -> Arc<Self> {
         let state = State {
             commands: Vec::new(),
             weight: 0,
@@ -239,6 +260,11 @@ impl Inbox {
             self.room.wake_all();
         }
         taken
+    }
+
+    /// Nothing waits to be taken.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state.lock().commands.is_empty()
     }
 
     /// Makes the committer look again.

@@ -129,10 +129,10 @@ impl Pool {
     pub(crate) fn stop(&self) -> Vec<(JobNumber, Token)> {
         let mut state = self.state.lock();
         state.stopping = true;
-        let shelf = std::mem::take(&mut state.shelf);
+        let untaken = std::mem::take(&mut state.shelf);
         drop(state);
         self.work.wake_all();
-        shelf
+        untaken
             .into_values()
             .map(|handed| (handed.order.number, handed.token))
             .collect()

@@ -202,18 +202,16 @@ impl Ending {
     }
 
     pub(crate) fn add_unrecorded(&self, job: JobNumber) {
-        let mut state = self.state.lock();
-        state.unrecorded.push(job);
-        let unrecorded = state.unrecorded.clone();
-        if let Some(report) = &mut state.report {
-            report.unrecorded = unrecorded;
-        }
+        self.state.lock().unrecorded.push(job);
     }
 
-    /// The committer's last word.
+    /// The committer's last word. What ends after it belongs to nobody's report.
     pub(crate) fn announce(&self, mut report: Shutdown) {
         let mut state = self.state.lock();
-        report.unrecorded.clone_from(&state.unrecorded);
+        report.unrecorded = std::mem::take(&mut state.unrecorded);
+        let ran = &report.unrecorded;
+        report.still_running.retain(|on| !ran.contains(&on.job));
+        report.still_running.sort_by_key(|on| on.job);
         state.report = Some(report);
         self.over.wake_all();
     }

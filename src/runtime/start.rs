@@ -72,18 +72,18 @@ pub(crate) fn start(parts: Parts) -> Result<(Arc<Shared>, Recovery), Error> {
             known: registry.knows(name),
         })
     };
-    let opener = Opener {
+    let reader = Opener {
         store: &*store,
         now: clock.now(),
         origins: &origins,
     };
-    let stored = opener
+    let stored = reader
         .stored(identity.fence)
         .map_err(|cause| Error::store(ACT, cause))?;
     let store_id = identity
         .fence
         .map_or(StoreId(new_store), |fence| fence.store);
-    let opened = opener
+    let opened = reader
         .open(&rules, stored, store_id, OpeningTag(tag))
         .map_err(|cause| Error::store(ACT, cause))?;
     let pools = config
@@ -101,7 +101,7 @@ pub(crate) fn start(parts: Parts) -> Result<(Arc<Shared>, Recovery), Error> {
         durability: identity.durability,
     };
     let shared = Arc::new(Shared {
-        inbox: Inbox::new(config.inbox, clock.clone()),
+        inbox: Inbox::new(config.inbox, &clock),
         location: identity.location,
         store,
         config,

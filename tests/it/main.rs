@@ -5,6 +5,9 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unchecked_time_subtraction,
     clippy::needless_pass_by_value,
     missing_docs,
     reason = "a test fails by panicking, and explains itself by its name"
