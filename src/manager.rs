@@ -415,6 +415,10 @@ impl Shared {
     }
 
     fn shut_down(&self, grace: Duration) -> Shutdown {
+        // The committer may be at a commit, and what is handed over must not start meanwhile.
+        for pool in &self.pools {
+            pool.halt();
+        }
         self.inbox.drain();
         if runtime::is_own_thread() {
             let running = self.pools.iter().flat_map(|pool| pool.all_running());

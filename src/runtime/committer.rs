@@ -425,8 +425,11 @@ impl Committer {
         drop(last);
         for pool in &self.shared.pools {
             for (job, thread) in pool.all_running() {
-                pool.request_cancel(job);
-                self.report.still_running.push(StillRunning { job, thread });
+                // A thread that has said how its job ended is about to let go of it.
+                if self.engine.claim_of(job).is_some() {
+                    pool.request_cancel(job);
+                    self.report.still_running.push(StillRunning { job, thread });
+                }
             }
         }
         self.shared.waiters.dismiss(&self.shared.clock);

@@ -125,14 +125,16 @@ impl Pool {
         order.is_some_and(|order| state.shelf.remove(&order).is_some())
     }
 
-    /// Clears the shelf, and has the workers end when they are done with what they have.
-    pub(crate) fn stop(&self) -> Vec<(JobNumber, Token)> {
-        let mut state = self.state.lock();
-        state.stopping = true;
-        let untaken = std::mem::take(&mut state.shelf);
-        drop(state);
+    /// Has the workers end when they are done with what they have. What is on the shelf stays there.
+    pub(crate) fn halt(&self) {
+        self.state.lock().stopping = true;
         self.work.wake_all();
-        untaken
+    }
+
+    /// Has the workers end, and clears the shelf.
+    pub(crate) fn stop(&self) -> Vec<(JobNumber, Token)> {
+        self.halt();
+        std::mem::take(&mut self.state.lock().shelf)
             .into_values()
             .map(|handed| (handed.order.number, handed.token))
             .collect()
