@@ -15,9 +15,11 @@
 
 mod cancelling;
 mod enqueueing;
+mod gate;
 mod ordering;
 mod place;
 mod retrying;
+mod shutdown;
 mod timing;
 
 macro_rules! behaviours {
@@ -89,4 +91,24 @@ behaviours! {
         a_job_cancels_itself
         a_finished_job_is_not_cancelled
         a_handed_over_job_is_cancelled_before_it_starts;
+    shutdown:
+        a_running_job_may_end_within_the_grace
+        an_attempt_that_fails_within_the_grace_is_not_repeated
+        what_ends_during_the_last_commits_is_recorded
+        what_no_worker_took_is_handed_back_untouched
+        a_job_that_does_not_end_is_named_with_its_thread
+        an_end_after_the_grace_is_not_recorded
+        a_job_sees_that_the_grace_has_ended
+        a_second_call_gets_the_same_report
+        two_threads_shut_down_at_once
+        the_shorter_of_two_graces_counts
+        nothing_is_accepted_afterwards
+        what_waits_for_room_is_refused
+        a_job_may_shut_its_own_manager_down
+        a_job_may_hold_the_last_handle
+        dropping_the_last_handle_ends_the_manager
+        dropping_the_last_handle_waits_its_grace
+        a_waiter_learns_of_the_end
+        a_waiter_gets_what_ends_within_the_grace
+        jobs_that_are_not_ready_keep_their_state;
 }
