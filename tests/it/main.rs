@@ -15,6 +15,7 @@
 
 mod cancelling;
 mod enqueueing;
+mod errors;
 mod gate;
 mod ordering;
 mod place;
@@ -111,4 +112,15 @@ behaviours! {
         a_waiter_learns_of_the_end
         a_waiter_gets_what_ends_within_the_grace
         jobs_that_are_not_ready_keep_their_state;
+    errors:
+        a_failed_commit_reaches_its_caller_and_stops_the_manager
+        a_full_store_says_so
+        a_commit_of_unknown_outcome_says_so
+        all_callers_of_a_failed_commit_learn_of_it
+        an_end_that_cannot_be_written_is_reported
+        a_job_that_runs_when_the_store_fails_is_told
+        a_failed_read_reaches_its_caller_and_nobody_else
+        a_job_that_cannot_be_read_is_parked_until_the_next_opening
+        a_start_that_fails_leaves_the_store_free
+        an_owner_that_was_replaced_stops;
 }
