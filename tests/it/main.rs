@@ -14,11 +14,13 @@
 )]
 
 mod cancelling;
+mod ends;
 mod enqueueing;
 mod errors;
 mod gate;
 mod ordering;
 mod place;
+mod receipts;
 mod retrying;
 mod shutdown;
 mod timing;
@@ -123,4 +125,30 @@ behaviours! {
         a_job_that_cannot_be_read_is_parked_until_the_next_opening
         a_start_that_fails_leaves_the_store_free
         an_owner_that_was_replaced_stops;
+    receipts:
+        a_receipt_survives_its_text
+        a_receipt_is_a_string_to_serde
+        a_receipt_says_what_its_acceptance_survives
+        a_receipt_of_which_one_character_changed_is_refused
+        a_text_that_is_no_receipt_is_refused_with_the_reason
+        a_receipt_of_another_server_is_refused
+        a_receipt_of_another_store_is_refused
+        a_receipt_of_an_older_opening_still_holds
+        a_number_never_given_is_told_from_one_removed
+        a_wrong_claim_about_the_type_names_both;
+    ends:
+        wait_runs_out_of_patience
+        patience_does_not_run_out_before_its_time
+        everybody_who_waits_gets_the_end
+        a_job_waits_for_another
+        a_finished_job_runs_again
+        a_failed_job_gets_all_its_attempts_again
+        a_cancelled_job_runs_again_as_if_nobody_had_cancelled_it
+        only_a_finished_job_is_retried
+        a_running_job_is_not_removed
+        a_removed_job_does_not_run
+        who_waits_for_a_removed_job_learns_of_it
+        who_waits_for_a_cancelled_job_learns_of_it
+        progress_shows_while_the_job_runs
+        a_status_tells_where_a_job_stands;
 }

@@ -1,0 +1,353 @@
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::thread::scope;
+use std::time::Duration;
+
+use jobkeep::testing::ManualClock;
+use jobkeep::{Enqueue, Error, Job, JobError, NewJob, Reason, StateKind};
+use serde::{Deserialize, Serialize};
+
+use crate::place::{
+    Door, HOUR, PATIENCE, Place, SECOND, Work, one_worker, succeeding, through, work,
+};
+
+pub(crate) fn wait_runs_out_of_patience(place: &dyn Place) {
+    let clock = ManualClock::new();
+    let manager = one_worker(place).clock(clock.clone()).start().unwrap();
+    let receipt = manager.enqueue(work("a")).unwrap();
+    let assert_impatient = |error: Error, ms: u64| {
+        assert_eq!(
+            error.to_string(),
+            format!("wait for job 1: it has not finished within {ms} ms")
+        );
+        assert!(error.is_timed_out());
+    };
+    let now = manager.wait(&receipt, Duration::ZERO).unwrap_err();
+    assert_impatient(now, 0);
+    let later = scope(|scope| {
+        let waiter = scope.spawn(|| manager.wait(&receipt, HOUR).unwrap_err());
+        // It may begin to wait after the first of these.
+        while !waiter.is_finished() {
+            clock.advance(HOUR);
+            std::thread::yield_now();
+        }
+        waiter.join().unwrap()
+    });
+    assert_impatient(later, 3_600_000);
+    let queue: &dyn Enqueue = &manager;
+    assert_impatient(queue.wait(&receipt, Duration::ZERO).unwrap_err(), 0);
+    assert!(queue.completed(&receipt).unwrap().is_none());
+    assert_eq!(
+        manager.status(&receipt).unwrap().state(),
+        StateKind::Parked,
+        "the job is as it was"
+    );
+}
+
+pub(crate) fn patience_does_not_run_out_before_its_time(place: &dyn Place) {
+    let clock = ManualClock::new();
+    let manager = succeeding(one_worker(place))
+        .clock(clock.clone())
+        .start()
+        .unwrap();
+    let receipt = manager.enqueue(NewJob::new(work("a")).delay(HOUR)).unwrap();
+    scope(|scope| {
+        let waiter = scope.spawn(|| manager.wait(&receipt, 1_000 * HOUR).unwrap());
+        clock.advance(HOUR - SECOND);
+        clock.set_wall(clock.wall().after(10_000 * HOUR));
+        clock.advance(SECOND);
+        assert_eq!(waiter.join().unwrap().attempts(), 1);
+    });
+}
+
+pub(crate) fn everybody_who_waits_gets_the_end(place: &dyn Place) {
+    let door = Door::new();
+    let manager = through(one_worker(place), &door).start().unwrap();
+    let receipt = manager.enqueue(work("a")).unwrap();
+    scope(|scope| {
+        let wait = || manager.wait(&receipt, PATIENCE).unwrap();
+        let waiters: Vec<_> = (0..8).map(|_| scope.spawn(wait)).collect();
+        door.arrived();
+        door.open(1);
+        for waiter in waiters {
+            assert_eq!(waiter.join().unwrap().into_output().unwrap(), "a done");
+        }
+    });
+    // Who comes later does not wait at all.
+    let done = manager.wait(&receipt, Duration::ZERO).unwrap();
+    assert_eq!(done.into_output().unwrap(), "a done");
+}
+
+pub(crate) fn a_job_waits_for_another(place: &dyn Place) {
+    let own: Arc<Mutex<Option<jobkeep::Manager>>> = Arc::default();
+    let inside = Arc::clone(&own);
+    let manager = succeeding(one_worker(place).queue(jobkeep::Queue::new("outer").workers(1)))
+        .handle::<Outer>(move |_, _| {
+            let manager = inside.lock().unwrap().take().unwrap();
+            let receipt = manager.enqueue(work("inner"))?;
+            Ok(manager.wait(&receipt, PATIENCE)?.into_output()?)
+        })
+        .start()
+        .unwrap();
+    *own.lock().unwrap() = Some(manager.clone());
+    let receipt = manager.enqueue(NewJob::new(Outer).queue("outer")).unwrap();
+    let done = manager.wait(&receipt, PATIENCE).unwrap();
+    assert_eq!(done.into_output().unwrap(), "inner done");
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Outer;
+
+impl Job for Outer {
+    const NAME: &'static str = "outer";
+    type Output = String;
+}
+
+pub(crate) fn a_finished_job_runs_again(place: &dyn Place) {
+    let door = Door::new();
+    let manager = through(one_worker(place), &door).start().unwrap();
+    let receipt = manager.enqueue(work("a")).unwrap();
+    door.open(1);
+    manager.wait(&receipt, PATIENCE).unwrap();
+    door.arrived();
+    manager.retry(&receipt).unwrap();
+    door.arrived();
+    assert!(manager.completed(&receipt).unwrap().is_none());
+    let status = manager.status(&receipt).unwrap();
+    assert_eq!(
+        (status.state(), status.attempts(), status.finished()),
+        (StateKind::Running, 0, None)
+    );
+    let counts = manager.counts().unwrap();
+    assert_eq!((counts.running, counts.succeeded), (1, 0));
+    door.open(1);
+    let done = manager.wait(&receipt, PATIENCE).unwrap();
+    // From its value as it was left, with its history.
+    assert_eq!((done.job().runs, done.attempts()), (2, 1));
+    assert_eq!(done.history().len(), 2);
+    assert_eq!(manager.counts().unwrap().succeeded, 1);
+}
+
+pub(crate) fn a_failed_job_gets_all_its_attempts_again(place: &dyn Place) {
+    let manager = one_worker(place)
+        .handle::<Work>(|work, _| {
+            work.runs += 1;
+            if work.runs < 4 {
+                Err(JobError::retry_after(Duration::ZERO, "not yet"))
+            } else {
+                Ok(String::new())
+            }
+        })
+        .start()
+        .unwrap();
+    let receipt = manager.enqueue(NewJob::new(work("a")).attempts(2)).unwrap();
+    let failure = manager.wait(&receipt, PATIENCE).unwrap().into_output();
+    assert_eq!(failure.unwrap_err().attempts(), 2);
+    assert_eq!(manager.counts().unwrap().failed, 1);
+    manager.retry(&receipt).unwrap();
+    let done = manager.wait(&receipt, PATIENCE).unwrap();
+    assert_eq!((done.job().runs, done.attempts()), (4, 2));
+    done.into_output().unwrap();
+    let counts = manager.counts().unwrap();
+    assert_eq!((counts.failed, counts.succeeded), (0, 1));
+}
+
+pub(crate) fn a_cancelled_job_runs_again_as_if_nobody_had_cancelled_it(place: &dyn Place) {
+    let door = Door::new();
+    let inside = door.clone();
+    let manager = one_worker(place)
+        .handle::<Work>(move |work, ctx| {
+            inside.enter(&work.label);
+            if ctx.is_cancelled() {
+                return Err(JobError::new("told to"));
+            }
+            Ok(String::new())
+        })
+        .start()
+        .unwrap();
+    let receipt = manager.enqueue(work("a")).unwrap();
+    door.arrived();
+    manager.cancel(&receipt).unwrap();
+    door.open(1);
+    let failure = manager.wait(&receipt, PATIENCE).unwrap().into_output();
+    assert_eq!(failure.unwrap_err().reason(), Reason::Cancelled);
+    manager.retry(&receipt).unwrap();
+    door.arrived();
+    let status = manager.status(&receipt).unwrap();
+    assert!(!status.is_cancel_requested());
+    door.open(1);
+    let done = manager.wait(&receipt, PATIENCE).unwrap();
+    assert_eq!(done.attempts(), 1);
+    done.into_output().unwrap();
+}
+
+pub(crate) fn only_a_finished_job_is_retried(place: &dyn Place) {
+    let door = Door::new();
+    let manager = through(one_worker(place), &door).start().unwrap();
+    let running = manager.enqueue(work("running")).unwrap();
+    door.arrived();
+    let ready = manager.enqueue(work("ready")).unwrap();
+    let later = manager
+        .enqueue(NewJob::new(work("later")).delay(HOUR))
+        .unwrap();
+    for (receipt, state) in [
+        (&running, StateKind::Running),
+        (&ready, StateKind::Ready),
+        (&later, StateKind::Scheduled),
+    ] {
+        let error = manager.retry(receipt).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "retry job {}: it is {state}, and this needs a finished job",
+                receipt.number()
+            )
+        );
+        assert_eq!(error.illegal_state(), Some(state));
+    }
+    door.open(2);
+}
+
+pub(crate) fn a_running_job_is_not_removed(place: &dyn Place) {
+    let door = Door::new();
+    let manager = through(one_worker(place), &door).start().unwrap();
+    let receipt = manager.enqueue(work("a")).unwrap();
+    door.arrived();
+    let error = manager.remove(&receipt).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "remove job 1: it is running, and this needs one that no worker has: cancel it first"
+    );
+    assert_eq!(error.illegal_state(), Some(StateKind::Running));
+    door.open(1);
+    manager.wait(&receipt, PATIENCE).unwrap();
+    manager.remove(&receipt).unwrap();
+    assert!(manager.completed(&receipt).unwrap_err().is_pruned());
+    assert_eq!(manager.counts().unwrap(), jobkeep::Counts::default());
+}
+
+pub(crate) fn a_removed_job_does_not_run(place: &dyn Place) {
+    let door = Door::new();
+    let manager = through(one_worker(place), &door).start().unwrap();
+    manager.enqueue(work("running")).unwrap();
+    door.arrived();
+    // The first stands ready for the worker, the second waits in line.
+    let jobs = manager.enqueue_all(["a", "b"].map(work)).unwrap();
+    let later = manager.enqueue(NewJob::new(work("c")).delay(HOUR)).unwrap();
+    for receipt in jobs.iter().chain([&later]) {
+        manager.remove(receipt).unwrap();
+        assert!(manager.status(receipt).unwrap_err().is_pruned());
+    }
+    let last = manager.enqueue(work("last")).unwrap();
+    assert_eq!(last.number().0, 5);
+    door.open(2);
+    manager.wait(&last, PATIENCE).unwrap();
+    assert_eq!(door.arrived(), "last");
+    assert!(door.is_quiet());
+    let counts = manager.counts().unwrap();
+    assert_eq!(
+        (counts.ready, counts.scheduled, counts.succeeded),
+        (0, 0, 2)
+    );
+}
+
+pub(crate) fn who_waits_for_a_removed_job_learns_of_it(place: &dyn Place) {
+    let manager = one_worker(place).start().unwrap();
+    let receipt = manager.enqueue(work("a")).unwrap();
+    let error = scope(|scope| {
+        let waiter = scope.spawn(|| manager.wait(&receipt, PATIENCE).unwrap_err());
+        manager.remove(&receipt).unwrap();
+        waiter.join().unwrap()
+    });
+    assert_eq!(
+        error.to_string(),
+        "look up job 1: it was accepted once and is gone, pruned by retention or removed: see \
+         `Builder::retention` for how long finished jobs are kept"
+    );
+}
+
+pub(crate) fn who_waits_for_a_cancelled_job_learns_of_it(place: &dyn Place) {
+    let manager = one_worker(place).start().unwrap();
+    let receipt = manager.enqueue(work("a")).unwrap();
+    let done = scope(|scope| {
+        let waiter = scope.spawn(|| manager.wait(&receipt, PATIENCE).unwrap());
+        manager.cancel(&receipt).unwrap();
+        waiter.join().unwrap()
+    });
+    let failure = done.into_output().unwrap_err();
+    assert_eq!(failure.reason(), Reason::Cancelled);
+}
+
+pub(crate) fn progress_shows_while_the_job_runs(place: &dyn Place) {
+    let door = Door::new();
+    let inside = door.clone();
+    let manager = one_worker(place)
+        .handle::<Work>(move |_, ctx| {
+            inside.enter("start");
+            ctx.progress(3, 10);
+            inside.enter("middle");
+            Ok(String::new())
+        })
+        .start()
+        .unwrap();
+    let receipt = manager.enqueue(work("a")).unwrap();
+    let progress = || manager.status(&receipt).unwrap().progress();
+    door.arrived();
+    assert_eq!(progress(), None);
+    door.open(1);
+    assert_eq!(door.arrived(), "middle");
+    assert_eq!(progress(), Some((3, 10)));
+    door.open(1);
+    manager.wait(&receipt, PATIENCE).unwrap();
+    assert_eq!(manager.status(&receipt).unwrap().attempts(), 1);
+}
+
+pub(crate) fn a_status_tells_where_a_job_stands(place: &dyn Place) {
+    let clock = ManualClock::new();
+    let door = Door::new();
+    let (seen, ids) = channel();
+    let (inside, seen) = (door.clone(), Mutex::new(seen));
+    let manager = one_worker(place)
+        .handle::<Work>(move |work, ctx| {
+            seen.lock()
+                .unwrap()
+                .send((ctx.id(), ctx.attempt()))
+                .unwrap();
+            inside.enter(&work.label);
+            Ok(String::new())
+        })
+        .clock(clock.clone())
+        .start()
+        .unwrap();
+    let created = clock.wall();
+    let receipt = manager
+        .enqueue(
+            NewJob::new(work("a"))
+                .delay(HOUR)
+                .priority(jobkeep::Priority::High),
+        )
+        .unwrap();
+    let status = manager.status(&receipt).unwrap();
+    assert_eq!(
+        (status.name(), status.queue(), status.priority()),
+        ("work", "default", jobkeep::Priority::High)
+    );
+    assert_eq!((status.created(), status.finished()), (created, None));
+    assert_eq!(status.due(), Some(created.after(HOUR)));
+    clock.advance(HOUR);
+    door.arrived();
+    let status = manager.status(&receipt).unwrap();
+    assert_eq!((status.state(), status.due()), (StateKind::Running, None));
+    clock.advance(SECOND);
+    door.open(1);
+    manager.wait(&receipt, PATIENCE).unwrap();
+    let status = manager.status(&receipt).unwrap();
+    assert_eq!(status.state(), StateKind::Succeeded);
+    assert_eq!(status.finished(), Some(created.after(HOUR + SECOND)));
+    let attempt = &status.history()[0];
+    assert_eq!(
+        (attempt.started, attempt.ended),
+        (created.after(HOUR), created.after(HOUR + SECOND))
+    );
+    assert_eq!(ids.recv_timeout(PATIENCE).unwrap(), (receipt.number(), 1));
+}
