@@ -278,9 +278,13 @@ impl Shared {
                 .as_ref()
                 .map(|key| KeyClaim::new(store, &draft.name, key, &draft.payload));
             let name = draft.name.clone();
-            let job = core::accept(draft, queue, origins, now, order)
+            let mut job = core::accept(draft, queue, origins, now, order)
                 .map_err(|cause| Error::codec(format_args!("encode job `{name}`"), cause))?;
             bytes = bytes.saturating_add(job.bytes());
+            if jobs.len() >= AT_HAND && claim.is_none() {
+                // Dropped here, because the committer has better things to do.
+                job.record = None;
+            }
             jobs.push((job, claim));
         }
         if count > 1 && (count > BATCH_JOBS || bytes > BATCH_BYTES) {
@@ -440,6 +444,9 @@ impl Shared {
         report
     }
 }
+
+/// So many jobs of a batch may start without being read back from the store.
+const AT_HAND: usize = 64;
 
 /// How long an idempotency key may be, in bytes.
 const KEY_BYTES: usize = 256;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jobkeep_store::{
-    Attempt, AttemptEnd, FailureKind, JobNumber, JobRecord, ParkReason, Timestamp, Token,
+    Attempt, AttemptEnd, FailureKind, JobNumber, JobRecord, Kept, ParkReason, Timestamp, Token,
 };
 
 use super::encoded::{Apart, EncodedJob, Origins, keep};
@@ -19,6 +19,7 @@ pub(crate) struct Run {
     pub(crate) number: JobNumber,
     pub(crate) token: Token,
     pub(crate) origins: Origins,
+    /// Without its payload, where that stands in it.
     pub(crate) record: Box<JobRecord>,
     /// The payload that the attempt began with.
     pub(crate) payload: Vec<u8>,
@@ -85,11 +86,11 @@ pub(crate) fn settle(
         end,
         log,
     };
-    let mut body = Apart::Leave;
+    let body;
     let mut output_row = None;
     match outcome {
         Outcome::Succeeded { left, output } => {
-            body = leave(&mut record, &payload, left)?;
+            body = leave(&mut record, payload, Some(left))?;
             let (kept, row) = keep(output).map_err(|cause| cause.to_string())?;
             record.output = Some(kept);
             output_row = row;
@@ -100,12 +101,11 @@ pub(crate) fn settle(
             verdict,
             chain,
         } => {
-            if let Some(left) = left {
-                body = leave(&mut record, &payload, left)?;
-            }
+            body = leave(&mut record, payload, left)?;
             fail(&mut record, verdict, bounded(chain), attempt, now, seed)
         }
         Outcome::Panicked { message, location } => {
+            body = leave(&mut record, payload, None)?;
             let end = AttemptEnd::Panicked {
                 message: cut(message, TEXT_BYTES),
                 location,
@@ -114,6 +114,7 @@ pub(crate) fn settle(
             retry_or_fail(&mut record, FailureKind::Panicked, attempt(end), now, delay)
         }
         Outcome::Undecodable(message) => {
+            body = leave(&mut record, payload, None)?;
             let message = cut(message, TEXT_BYTES);
             let end = AttemptEnd::Undecodable(message.clone());
             state::park(&mut record, ParkReason::Undecodable(message), attempt(end))
@@ -179,11 +180,15 @@ fn due(now: Now, delay: Duration) -> Timestamp {
     Timestamp(now.steady.after(delay).0)
 }
 
-/// Puts the value that the run left into the record, and says what happens to the body's own row.
-fn leave(record: &mut JobRecord, before: &[u8], left: Vec<u8>) -> Result<Apart, String> {
-    if left == before {
+/// Puts the value that the run left into the record, or the one from before where it left none or the
+/// same, and says what happens to the body's own row.
+fn leave(record: &mut JobRecord, before: Vec<u8>, left: Option<Vec<u8>>) -> Result<Apart, String> {
+    let Some(left) = left.filter(|left| *left != before) else {
+        if let Kept::Inline(bytes) = &mut record.payload {
+            *bytes = before;
+        }
         return Ok(Apart::Leave);
-    }
+    };
     let was_apart = record.payload.is_apart();
     let (kept, row) = keep(left).map_err(|cause| cause.to_string())?;
     record.payload = kept;

@@ -1,6 +1,6 @@
 //! One attempt, from the claim to its settlement: load, decode and run, classify, settle.
 
-use jobkeep_store::{JobNumber, JobRecord, Key};
+use jobkeep_store::{JobNumber, JobRecord, Kept, Key};
 
 use super::inbox::Command;
 use super::panics;
@@ -74,9 +74,13 @@ fn load(shared: &Shared, handed: Handed) -> Result<Loaded, String> {
     };
     let mut record = record;
     core::begin_attempt(&mut record).map_err(|illegal| illegal.to_string())?;
-    let payload = shared
-        .kept(&record.payload, Key::body(number))
-        .map_err(|cause| cause.to_string())?;
+    let payload = match &mut record.payload {
+        // Put back when the attempt is settled.
+        Kept::Inline(bytes) => std::mem::take(bytes),
+        apart @ Kept::Apart(_) => shared
+            .kept(apart, Key::body(number))
+            .map_err(|cause| cause.to_string())?,
+    };
     let origins = shared
         .origins(record.queue.as_str(), &record.name)
         .ok_or_else(|| format!("queue `{}` is not declared", record.queue))?;

@@ -40,7 +40,7 @@ struct State {
 #[derive(Debug)]
 struct OnWorker {
     running: Arc<Running>,
-    thread: String,
+    thread: Arc<str>,
 }
 
 /// What the committer sees of a pool before it claims for it.
@@ -144,6 +144,7 @@ impl Pool {
     pub(crate) fn next(
         &self,
         done: Option<JobNumber>,
+        thread: &Arc<str>,
         clock: &Clock,
     ) -> Option<(Handed, Arc<Running>)> {
         let mut state = self.state.lock();
@@ -158,10 +159,9 @@ impl Pool {
             }
             if let Some((order, handed)) = state.shelf.pop_first() {
                 let running = Arc::new(Running::new(order.number));
-                let thread = std::thread::current().name().unwrap_or_default().into();
                 let on_worker = OnWorker {
                     running: Arc::clone(&running),
-                    thread,
+                    thread: Arc::clone(thread),
                 };
                 state.idle -= 1;
                 state.taken.push(order.number);
@@ -196,7 +196,7 @@ impl Pool {
         state
             .running
             .iter()
-            .map(|(&number, on)| (number, on.thread.clone()))
+            .map(|(&number, on)| (number, on.thread.as_ref().into()))
             .collect()
     }
 

@@ -43,7 +43,11 @@ impl Encoded {
     /// # Errors
     /// Where the value's own `Serialize` fails; the records of this crate never do.
     pub fn new<T: Serialize + ?Sized>(value: &T) -> Result<Self, RowError> {
-        let mut writer = Growing(vec![0; HEADER_BYTES]);
+        // Room for a head with a small payload, so that it is made in one piece.
+        const USUAL_BYTES: usize = 512;
+        let mut bytes = Vec::with_capacity(USUAL_BYTES);
+        bytes.resize(HEADER_BYTES, 0);
+        let mut writer = Growing(bytes);
         bincode::serde::encode_into_writer(value, &mut writer, CONFIG)
             .map_err(|cause| RowError(Fault::Unencodable(cause.to_string())))?;
         let bytes = writer.0;

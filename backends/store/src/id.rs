@@ -1,7 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The number of a job in its store: given in the order of acceptance, from 1, never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -58,8 +59,7 @@ pub struct Token {
 }
 
 /// The name of a queue, cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueueName(Arc<str>);
 
 impl QueueName {
@@ -81,9 +81,31 @@ impl From<String> for QueueName {
     }
 }
 
-impl From<QueueName> for String {
-    fn from(name: QueueName) -> Self {
-        name.0.as_ref().into()
+// By hand: serde's own way goes through a `String`, once a record.
+
+impl Serialize for QueueName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for QueueName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl Visitor<'_> for Text {
+            type Value = QueueName;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a queue")
+            }
+
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<QueueName, E> {
+                Ok(name.into())
+            }
+        }
+
+        deserializer.deserialize_str(Text)
     }
 }
 
