@@ -23,6 +23,7 @@ mod place;
 mod receipts;
 mod retrying;
 mod shutdown;
+mod starting;
 mod timing;
 
 macro_rules! behaviours {
