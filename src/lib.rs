@@ -93,3 +93,8 @@ pub use options::{Draft, NewJob};
 pub use receipt::{AnyJob, Receipt};
 pub use retry::Policy;
 pub use runtime::{Recovery, Shutdown, StillRunning};
+
+/// The program of the README compiles.
+#[cfg(all(doctest, feature = "redb"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -4,19 +4,20 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use jobkeep_store::{
-    Batch, Encoded, Ended, Fence, JobNumber, JobRecord, Key, RowError, Space, StateKind, StoreId,
-    Token, Totals, UniqueRow, Withdrawn,
+    Batch, Encoded, Ended, Fence, JobNumber, Key, RowError, Space, StateKind, StoreId, Token,
+    Totals, UniqueRow, Withdrawn,
 };
 
 use super::encoded::{Apart, EncodedJob};
 use super::expiry::{Expiry, Next};
 use super::flight::Flight;
+use super::group::{Counts, Group, Handed};
 use super::schedule::{Order, Schedule};
 use super::settle::Settlement;
 use super::state;
-use super::unique::{KeyClaim, Uniques};
+use super::unique::Uniques;
+use crate::Retention;
 use crate::clock::{Now, Steady};
-use crate::{Error, Retention};
 
 /// What the engine is told once.
 #[derive(Clone, Debug)]
@@ -43,68 +44,6 @@ pub(crate) struct Engine {
     /// Parked because the store could not read them: until the next opening.
     pub(super) unreadable: HashMap<JobNumber, String>,
     pub(super) group: Group,
-}
-
-/// What one commit group writes, and what it lets happen once that is durable.
-#[derive(Debug)]
-pub(crate) struct Group {
-    pub(crate) batch: Batch,
-    /// Claimed jobs, by the position of their queue.
-    pub(crate) handed: Vec<(u16, Handed)>,
-    /// Jobs that reached a final state or were removed.
-    pub(crate) ended: Vec<JobNumber>,
-    /// Records of the jobs accepted in this group, from this number on, so that whoever runs one of
-    /// them at once need not read it back.
-    fresh_from: u64,
-    fresh: Vec<Option<Box<JobRecord>>>,
-}
-
-impl Group {
-    pub(super) fn new(batch: Batch) -> Self {
-        Self {
-            batch,
-            handed: Vec::new(),
-            ended: Vec::new(),
-            fresh_from: 0,
-            fresh: Vec::new(),
-        }
-    }
-
-    fn take_fresh(&mut self, number: JobNumber) -> Option<Box<JobRecord>> {
-        let offset = usize::try_from(number.0.checked_sub(self.fresh_from)?).ok()?;
-        self.fresh.get_mut(offset)?.take()
-    }
-}
-
-/// A claimed job on its way to a worker.
-#[derive(Debug)]
-pub(crate) struct Handed {
-    pub(crate) order: Order,
-    pub(crate) token: Token,
-    /// The record, where it has just been accepted; else the worker reads it.
-    pub(crate) record: Option<Box<JobRecord>>,
-}
-
-/// How many jobs stand where.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Counts {
-    /// Not due yet: delayed, snoozed, or between two attempts.
-    pub scheduled: u64,
-    /// Waiting for a worker.
-    pub ready: u64,
-    /// On a worker.
-    pub running: u64,
-    /// Set aside because they cannot run here.
-    pub parked: u64,
-    /// Finished and kept: succeeded.
-    pub succeeded: u64,
-    /// Finished and kept: failed.
-    pub failed: u64,
-    /// Finished and kept: cancelled.
-    pub cancelled: u64,
-    /// Rows set aside as damaged.
-    pub damaged: u64,
 }
 
 /// Due jobs made ready in one group, at most.
@@ -150,78 +89,6 @@ impl Engine {
         self.uniques.learn(hash, row);
     }
 
-    /// Accepts all jobs or none, and gives their numbers. A job whose key is held gets its holder's
-    /// number, and is not written.
-    ///
-    /// The rows of all keys must have been learned.
-    ///
-    /// # Errors
-    /// Where a key is held with another payload.
-    pub(crate) fn accept(
-        &mut self,
-        jobs: Vec<(EncodedJob, Option<KeyClaim>)>,
-    ) -> Result<Vec<JobNumber>, Error> {
-        self.check_keys(&jobs)?;
-        let mut numbers = Vec::with_capacity(jobs.len());
-        for (mut job, claim) in jobs {
-            if let Some(claim) = &claim
-                && let Some(holder) = self.holder(&job, claim)?
-            {
-                numbers.push(holder);
-                continue;
-            }
-            let number = JobNumber(self.totals.next_number);
-            self.totals.next_number += 1;
-            if let Some(claim) = &claim
-                && let Some(record) = &job.record
-                && let Some(key) = &record.key
-            {
-                self.uniques.hold(claim, &record.name, key, number);
-            }
-            if self.group.fresh.is_empty() {
-                self.group.fresh_from = number.0;
-            }
-            self.group.fresh.push(job.record.take());
-            self.live += 1;
-            self.file_live(number, job);
-            numbers.push(number);
-        }
-        Ok(numbers)
-    }
-
-    /// Finds conflicts before anything is written, those within the batch itself included.
-    fn check_keys(&self, jobs: &[(EncodedJob, Option<KeyClaim>)]) -> Result<(), Error> {
-        let mut seen: HashMap<(&str, &str), (u64, u128)> = HashMap::new();
-        let mut given = 0;
-        let mut give = || {
-            given += 1;
-            self.totals.next_number + given - 1
-        };
-        for (job, claim) in jobs {
-            let Some((claim, (name, key))) = claim.as_ref().zip(name_and_key(job)) else {
-                give();
-                continue;
-            };
-            if self.holder(job, claim)?.is_some() {
-                continue;
-            }
-            let (holder, payload_hash) = *seen
-                .entry((name, key))
-                .or_insert_with(|| (give(), claim.payload_hash));
-            if payload_hash != claim.payload_hash {
-                return Err(Error::key_conflict(name, key, JobNumber(holder)));
-            }
-        }
-        Ok(())
-    }
-
-    fn holder(&self, job: &EncodedJob, claim: &KeyClaim) -> Result<Option<JobNumber>, Error> {
-        match name_and_key(job) {
-            Some((name, key)) => self.uniques.holder(claim, name, key, self.now.wall),
-            None => Ok(None),
-        }
-    }
-
     /// Writes how an attempt ended. A settlement without the current token changes nothing, and
     /// `false` says so.
     ///
@@ -260,7 +127,7 @@ impl Engine {
         }
     }
 
-    fn file_live(&mut self, number: JobNumber, job: EncodedJob) {
+    pub(super) fn file_live(&mut self, number: JobNumber, job: EncodedJob) {
         let EncodedJob {
             line,
             state,
@@ -482,11 +349,6 @@ impl Engine {
             .get(number)
             .map(|claim| (claim.queue, claim.token))
     }
-}
-
-fn name_and_key(job: &EncodedJob) -> Option<(&str, &str)> {
-    let record = job.record.as_ref()?;
-    Some((&record.name, record.key.as_deref()?))
 }
 
 pub(super) fn put_apart(batch: &mut Batch, key: Key, apart: Apart) {

@@ -5,10 +5,12 @@
 //! effects. So the same code runs under the committer's thread, on a test's own thread and in a
 //! simulation.
 
+mod accept;
 mod encoded;
 mod engine;
 mod expiry;
 mod flight;
+mod group;
 mod open;
 mod operate;
 mod schedule;
@@ -17,9 +19,10 @@ mod state;
 mod unique;
 
 pub(crate) use encoded::{EncodedJob, Origins, accept};
-pub use engine::Counts;
-pub(crate) use engine::{Engine, Handed, Rules};
+pub(crate) use engine::{Engine, Rules};
 pub(crate) use expiry::Next;
+pub use group::Counts;
+pub(crate) use group::Handed;
 pub(crate) use open::Stored;
 pub(crate) use operate::{Found, Operated, Subject};
 pub(crate) use schedule::Order;

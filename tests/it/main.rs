@@ -24,6 +24,7 @@ mod receipts;
 mod retrying;
 mod shutdown;
 mod starting;
+mod tidy;
 mod timing;
 
 macro_rules! behaviours {

@@ -1,0 +1,89 @@
+//! Accepting jobs: numbers are given, and idempotency keys are kept.
+
+use std::collections::HashMap;
+
+use jobkeep_store::JobNumber;
+
+use super::encoded::EncodedJob;
+use super::engine::Engine;
+use super::unique::KeyClaim;
+use crate::Error;
+
+impl Engine {
+    /// Accepts all jobs or none, and gives their numbers. A job whose key is held gets its holder's
+    /// number, and is not written.
+    ///
+    /// The rows of all keys must have been learned.
+    ///
+    /// # Errors
+    /// Where a key is held with another payload.
+    pub(crate) fn accept(
+        &mut self,
+        jobs: Vec<(EncodedJob, Option<KeyClaim>)>,
+    ) -> Result<Vec<JobNumber>, Error> {
+        self.check_keys(&jobs)?;
+        let mut numbers = Vec::with_capacity(jobs.len());
+        for (mut job, claim) in jobs {
+            if let Some(claim) = &claim
+                && let Some(holder) = self.holder(&job, claim)?
+            {
+                numbers.push(holder);
+                continue;
+            }
+            let number = JobNumber(self.totals.next_number);
+            self.totals.next_number += 1;
+            if let Some(claim) = &claim
+                && let Some(record) = &job.record
+                && let Some(key) = &record.key
+            {
+                self.uniques.hold(claim, &record.name, key, number);
+            }
+            if self.group.fresh.is_empty() {
+                self.group.fresh_from = number.0;
+            }
+            self.group.fresh.push(job.record.take());
+            self.live += 1;
+            self.file_live(number, job);
+            numbers.push(number);
+        }
+        Ok(numbers)
+    }
+
+    /// Finds conflicts before anything is written, those within the batch itself included.
+    fn check_keys(&self, jobs: &[(EncodedJob, Option<KeyClaim>)]) -> Result<(), Error> {
+        let mut seen: HashMap<(&str, &str), (u64, u128)> = HashMap::new();
+        let mut given = 0;
+        let mut give = || {
+            given += 1;
+            self.totals.next_number + given - 1
+        };
+        for (job, claim) in jobs {
+            let Some((claim, (name, key))) = claim.as_ref().zip(name_and_key(job)) else {
+                give();
+                continue;
+            };
+            if self.holder(job, claim)?.is_some() {
+                continue;
+            }
+            let (holder, payload_hash) = *seen
+                .entry((name, key))
+                .or_insert_with(|| (give(), claim.payload_hash));
+            if payload_hash != claim.payload_hash {
+                return Err(Error::key_conflict(name, key, JobNumber(holder)));
+            }
+        }
+        Ok(())
+    }
+
+    fn holder(&self, job: &EncodedJob, claim: &KeyClaim) -> Result<Option<JobNumber>, Error> {
+        match name_and_key(job) {
+            Some((name, key)) => self.uniques.holder(claim, name, key, self.now.wall),
+            None => Ok(None),
+        }
+    }
+}
+
+fn name_and_key(job: &EncodedJob) -> Option<(&str, &str)> {
+    let record = job.record.as_ref()?;
+    Some((&record.name, record.key.as_deref()?))
+}

@@ -1,0 +1,67 @@
+//! One commit group, and what leaves it.
+
+use jobkeep_store::{Batch, JobNumber, JobRecord, Token};
+
+use super::schedule::Order;
+
+/// What one commit group writes, and what it lets happen once that is durable.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) batch: Batch,
+    /// Claimed jobs, by the position of their queue.
+    pub(crate) handed: Vec<(u16, Handed)>,
+    /// Jobs that reached a final state or were removed.
+    pub(crate) ended: Vec<JobNumber>,
+    /// Records of the jobs accepted in this group, from this number on, so that whoever runs one of
+    /// them at once need not read it back.
+    pub(super) fresh_from: u64,
+    pub(super) fresh: Vec<Option<Box<JobRecord>>>,
+}
+
+impl Group {
+    pub(super) fn new(batch: Batch) -> Self {
+        Self {
+            batch,
+            handed: Vec::new(),
+            ended: Vec::new(),
+            fresh_from: 0,
+            fresh: Vec::new(),
+        }
+    }
+
+    pub(super) fn take_fresh(&mut self, number: JobNumber) -> Option<Box<JobRecord>> {
+        let offset = usize::try_from(number.0.checked_sub(self.fresh_from)?).ok()?;
+        self.fresh.get_mut(offset)?.take()
+    }
+}
+
+/// A claimed job on its way to a worker.
+#[derive(Debug)]
+pub(crate) struct Handed {
+    pub(crate) order: Order,
+    pub(crate) token: Token,
+    /// The record, where it has just been accepted; else the worker reads it.
+    pub(crate) record: Option<Box<JobRecord>>,
+}
+
+/// How many jobs stand where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Not due yet: delayed, snoozed, or between two attempts.
+    pub scheduled: u64,
+    /// Waiting for a worker.
+    pub ready: u64,
+    /// On a worker.
+    pub running: u64,
+    /// Set aside because they cannot run here.
+    pub parked: u64,
+    /// Finished and kept: succeeded.
+    pub succeeded: u64,
+    /// Finished and kept: failed.
+    pub failed: u64,
+    /// Finished and kept: cancelled.
+    pub cancelled: u64,
+    /// Rows set aside as damaged.
+    pub damaged: u64,
+}
