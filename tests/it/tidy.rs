@@ -109,8 +109,7 @@ fn threads_wait_in_the_signal_only() {
     let words = [
         "Condvar::",
         ".notify_",
-        "park(",
-        "park_timeout",
+        "thread::park",
         "recv(",
         "thread::sleep",
     ];
