@@ -33,6 +33,10 @@ pub(crate) struct Now {
 
 /// Something that waits by a clock, to be woken when a manual one moves.
 pub(crate) trait Wake: Send + Sync {
+    #[cfg_attr(
+        not(feature = "testing"),
+        allow(dead_code, reason = "only a manual clock wakes")
+    )]
     fn wake(&self);
 }
 

@@ -62,6 +62,10 @@ impl Signal {
 
     /// Wakes everybody after a change that was not made under `mutex`, such as the move of a manual
     /// clock: passing through the mutex makes sure that no waiter is between looking and sleeping.
+    #[cfg_attr(
+        not(feature = "testing"),
+        allow(dead_code, reason = "only a manual clock wakes")
+    )]
     pub(crate) fn wake_from<T>(&self, mutex: &Mutex<T>) {
         drop(mutex.lock());
         self.wake_all();
