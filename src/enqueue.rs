@@ -6,7 +6,7 @@ use crate::{Draft, Error, Job, NewJob, Receipt};
 /// Whoever accepts jobs: the [`Manager`](crate::Manager) of this process, or a client of another
 /// one. Code that queues through `&dyn Enqueue` works with both.
 ///
-/// Implementors give [`accept`](Self::accept) and [`look_up`](Self::look_up); the typed calls on
+/// Implementors give [`accept`](Enqueue::accept) and [`look_up`](Self::look_up); the typed calls on
 /// `dyn Enqueue` are made of these.
 ///
 /// ```
@@ -39,7 +39,7 @@ impl dyn Enqueue + '_ {
     /// Queues one job. See [`Manager::enqueue`](crate::Manager::enqueue).
     ///
     /// # Errors
-    /// As [`accept`](Self::accept), or where the job cannot be encoded.
+    /// As [`accept`](Enqueue::accept), or where the job cannot be encoded.
     pub fn enqueue<J: Job>(&self, job: impl Into<NewJob<J>>) -> Result<Receipt<J>, Error> {
         let receipts = self.accept(vec![job.into().draft()?])?;
         first(receipts).map(Receipt::typed)
@@ -48,7 +48,7 @@ impl dyn Enqueue + '_ {
     /// Queues several jobs, all or none. See [`Manager::enqueue_all`](crate::Manager::enqueue_all).
     ///
     /// # Errors
-    /// As [`accept`](Self::accept), or where a job cannot be encoded.
+    /// As [`accept`](Enqueue::accept), or where a job cannot be encoded.
     pub fn enqueue_all<J: Job, N: Into<NewJob<J>>>(
         &self,
         jobs: impl IntoIterator<Item = N>,
@@ -67,7 +67,7 @@ impl dyn Enqueue + '_ {
     /// The job, if it has finished. See [`Manager::completed`](crate::Manager::completed).
     ///
     /// # Errors
-    /// As [`look_up`](Self::look_up), or where it does not decode to a `J`.
+    /// As [`look_up`](Enqueue::look_up), or where it does not decode to a `J`.
     pub fn completed<J: Job>(&self, receipt: &Receipt<J>) -> Result<Option<Completed<J>>, Error> {
         self.look_up(&receipt.untyped(), Duration::ZERO)?
             .map(Completed::new)
@@ -77,7 +77,7 @@ impl dyn Enqueue + '_ {
     /// The job, as soon as it has finished. See [`Manager::wait`](crate::Manager::wait).
     ///
     /// # Errors
-    /// As [`completed`](Self::completed), and where it has not finished within `patience`.
+    /// As [`Manager::completed`](crate::Manager::completed), and where it has not finished within `patience`.
     pub fn wait<J: Job>(
         &self,
         receipt: &Receipt<J>,
