@@ -21,11 +21,13 @@ mod gate;
 mod ordering;
 mod place;
 mod receipts;
+mod retention;
 mod retrying;
 mod shutdown;
 mod starting;
 mod tidy;
 mod timing;
+mod uniqueness;
 
 macro_rules! behaviours {
     ($($module:ident: $($behaviour:ident)+;)+) => {
@@ -153,4 +155,21 @@ behaviours! {
         who_waits_for_a_cancelled_job_learns_of_it
         progress_shows_while_the_job_runs
         a_status_tells_where_a_job_stands;
+    uniqueness:
+        the_same_key_gives_the_same_receipt_and_writes_nothing
+        a_key_with_another_payload_is_refused_and_names_the_job
+        keys_are_exact_within_one_batch
+        a_conflict_within_a_batch_refuses_all_of_it
+        a_key_belongs_to_its_job_type
+        a_key_is_held_after_the_end_and_then_let_go
+        a_key_survives_a_restart
+        an_expired_key_is_deleted;
+    retention:
+        the_oldest_of_too_many_finished_jobs_go_first
+        successes_and_failures_go_at_their_own_age
+        keep_all_keeps_all
+        a_retried_job_is_not_pruned_for_its_first_end
+        a_removed_job_is_gone_and_counted_once
+        pruning_goes_on_after_a_restart
+        no_row_of_a_pruned_job_is_left;
 }
