@@ -18,9 +18,12 @@ mod ends;
 mod enqueueing;
 mod errors;
 mod gate;
+mod handles;
 mod ordering;
+mod parking;
 mod place;
 mod receipts;
+mod restarting;
 mod retention;
 mod retrying;
 mod shutdown;
@@ -112,12 +115,8 @@ behaviours! {
         nothing_is_accepted_afterwards
         what_waits_for_room_is_refused
         a_job_may_shut_its_own_manager_down
-        a_job_may_hold_the_last_handle
-        dropping_the_last_handle_ends_the_manager
-        dropping_the_last_handle_waits_its_grace
         a_waiter_learns_of_the_end
-        a_waiter_gets_what_ends_within_the_grace
-        jobs_that_are_not_ready_keep_their_state;
+        a_waiter_gets_what_ends_within_the_grace;
     errors:
         a_failed_commit_reaches_its_caller_and_stops_the_manager
         a_full_store_says_so
@@ -172,4 +171,22 @@ behaviours! {
         a_removed_job_is_gone_and_counted_once
         pruning_goes_on_after_a_restart
         no_row_of_a_pruned_job_is_left;
+    handles:
+        a_job_may_hold_the_last_handle
+        dropping_the_last_handle_ends_the_manager
+        dropping_the_last_handle_waits_its_grace;
+    parking:
+        a_job_of_an_unknown_name_waits_for_its_type
+        an_undecodable_payload_is_parked_with_its_bytes
+        a_job_of_an_undeclared_queue_waits_for_its_queue
+        an_alias_runs_jobs_of_the_old_name;
+    restarting:
+        what_waited_runs_after_a_restart
+        what_was_in_flight_is_interrupted_and_runs_again
+        a_cancel_request_survives_the_process
+        what_was_finished_stays_finished
+        numbers_are_never_used_twice
+        the_order_is_the_same_after_a_restart
+        jobs_that_are_not_ready_keep_their_state
+        a_damaged_row_is_set_aside_and_the_rest_runs;
 }

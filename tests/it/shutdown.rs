@@ -4,10 +4,7 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread::scope;
 use std::time::Duration;
 
-use jobkeep::{
-    Builder, JobError, JobNumber, Manager, NewJob, Queue, QueueStore, Shutdown, StateKind,
-};
-use jobkeep_store::conformance::FaultyStore;
+use jobkeep::{Builder, JobError, JobNumber, Manager, NewJob, Queue, Shutdown, StateKind};
 
 use crate::gate::GatedStore;
 use crate::place::{
@@ -36,7 +33,7 @@ thread_local! {
 }
 
 /// Every job goes through the door; the receiver hears of the end of the thread that ran one.
-fn through_and_leaving(builder: Builder, door: &Door) -> (Builder, Receiver<()>) {
+pub(crate) fn through_and_leaving(builder: Builder, door: &Door) -> (Builder, Receiver<()>) {
     let (left, leaving) = channel();
     let (door, left) = (door.clone(), Mutex::new(left));
     let builder = builder.handle::<Work>(move |work, _| {
@@ -362,81 +359,6 @@ pub(crate) fn a_job_may_shut_its_own_manager_down(place: &dyn Place) {
     assert!(manager.completed(&receipt).unwrap().is_some());
 }
 
-/// A manager on a store that the second value counts the owners of.
-fn counted(place: &dyn Place) -> (Builder, std::sync::Weak<dyn QueueStore>) {
-    let store: Arc<dyn QueueStore> = Arc::new(place.open());
-    let owners = Arc::downgrade(&store);
-    let builder =
-        Manager::builder(FaultyStore::over(store)).queue(Queue::new("default").workers(1));
-    (builder, owners)
-}
-
-pub(crate) fn a_job_may_hold_the_last_handle(place: &dyn Place) {
-    let own: Arc<Mutex<Option<Manager>>> = Arc::default();
-    let (inside, door) = (Arc::clone(&own), Door::new());
-    let before = door.clone();
-    let (builder, owners) = counted(place);
-    let manager = builder
-        .handle::<Work>(move |work, _| {
-            before.enter(&work.label);
-            drop(inside.lock().unwrap().take());
-            Ok(String::new())
-        })
-        .start()
-        .unwrap();
-    *own.lock().unwrap() = Some(manager.clone());
-    let receipt = manager.enqueue(work("a")).unwrap();
-    door.arrived();
-    drop(manager);
-    door.open(1);
-    while owners.strong_count() > 0 {
-        std::thread::yield_now();
-    }
-    let manager = one_worker(place).start().unwrap();
-    assert!(manager.completed(&receipt).unwrap().is_some());
-}
-
-pub(crate) fn dropping_the_last_handle_ends_the_manager(place: &dyn Place) {
-    let (builder, owners) = counted(place);
-    let manager = succeeding(builder).start().unwrap();
-    let other = manager.clone();
-    drop(manager);
-    let receipt = other.enqueue(work("a")).unwrap();
-    other.wait(&receipt, PATIENCE).unwrap();
-    drop(other);
-    assert_eq!(owners.strong_count(), 0);
-    let manager = one_worker(place).start().unwrap();
-    assert_eq!(manager.counts().unwrap().succeeded, 1);
-}
-
-pub(crate) fn dropping_the_last_handle_waits_its_grace(place: &dyn Place) {
-    let door = Door::new();
-    let (builder, leaving) = through_and_leaving(one_worker(place).drop_grace(HOUR), &door);
-    let manager = builder.start().unwrap();
-    let receipt = manager.enqueue(work("a")).unwrap();
-    door.arrived();
-    door.open(1);
-    drop(manager);
-    leaving.try_recv().unwrap();
-    let manager = one_worker(place)
-        .drop_grace(Duration::ZERO)
-        .handle::<Work>({
-            let door = door.clone();
-            move |work, _| {
-                door.enter(&work.label);
-                Ok(String::new())
-            }
-        })
-        .start()
-        .unwrap();
-    assert!(manager.completed(&receipt).unwrap().is_some());
-    manager.enqueue(work("b")).unwrap();
-    door.arrived();
-    drop(manager);
-    assert_eq!(one_worker(place).start().unwrap().recovery().interrupted, 1);
-    door.open(1);
-}
-
 pub(crate) fn a_waiter_learns_of_the_end(place: &dyn Place) {
     let manager = succeeding(one_worker(place)).start().unwrap();
     let receipt = manager.enqueue(NewJob::new(work("a")).delay(HOUR)).unwrap();
@@ -482,20 +404,4 @@ pub(crate) fn a_waiter_gets_what_ends_within_the_grace(place: &dyn Place) {
         }
         assert_eq!(shutdown.join().unwrap(), report(1, 0));
     });
-}
-
-pub(crate) fn jobs_that_are_not_ready_keep_their_state(place: &dyn Place) {
-    let manager = one_worker(place).start().unwrap();
-    let later = manager.enqueue(NewJob::new(work("a")).delay(HOUR)).unwrap();
-    let parked = manager.enqueue(work("b")).unwrap();
-    assert_eq!(manager.shutdown(PATIENCE).unwrap(), report(0, 0));
-    let manager = one_worker(place)
-        .handle::<Work>(|_, _| Ok(String::new()))
-        .start()
-        .unwrap();
-    assert_eq!(
-        manager.status(&later).unwrap().state(),
-        StateKind::Scheduled
-    );
-    manager.wait(&parked, PATIENCE).unwrap();
 }
