@@ -4,7 +4,7 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread::scope;
 use std::time::Duration;
 
-use jobkeep::{Builder, JobError, JobNumber, Manager, NewJob, Queue, Shutdown, StateKind};
+use jobkeep::{Builder, JobError, JobNumber, Manager, NewJob, Queue, Shutdown};
 
 use crate::gate::GatedStore;
 use crate::place::{
