@@ -50,15 +50,19 @@ pub(crate) struct View {
     pub(crate) room: usize,
     /// The first jobs of the shelf, no more than there are workers.
     front: Vec<Order>,
+    /// The last job of the shelf.
+    last: Option<Order>,
     workers: usize,
 }
 
 impl View {
-    /// A job of this order may be handed over though there is no room, because fewer jobs than there
-    /// are workers stand before it: so an urgent job overtakes those handed over before it. `ahead`
-    /// counts those already handed over in this way, all of them before it.
+    /// A job of this order may be handed over though there is no room, because one that stands behind
+    /// it was, and fewer jobs than there are workers stand before it: so an urgent job overtakes those
+    /// handed over earlier. `ahead` counts those handed over since the look, all of them before it.
     pub(crate) fn overtakes(&self, order: Order, ahead: usize) -> bool {
-        self.front.iter().filter(|front| **front < order).count() + ahead < self.workers
+        let overtakes = self.last.is_some_and(|last| order < last);
+        let before = self.front.iter().filter(|front| **front < order).count();
+        overtakes && before + ahead < self.workers
     }
 }
 
@@ -92,9 +96,11 @@ impl Pool {
         let ahead = (2 * std::mem::take(&mut state.finished)).min(self.hand_over);
         let room = (state.idle + ahead).saturating_sub(state.shelf.len());
         let front = state.shelf.keys().take(self.workers).copied().collect();
+        let last = state.shelf.keys().next_back().copied();
         View {
             room,
             front,
+            last,
             workers: self.workers,
         }
     }
@@ -140,19 +146,18 @@ impl Pool {
             .collect()
     }
 
-    /// The next job for a worker, or `None` when it is to end. `done` is the one that it had.
-    pub(crate) fn next(
-        &self,
-        done: Option<JobNumber>,
-        thread: &Arc<str>,
-        clock: &Clock,
-    ) -> Option<(Handed, Arc<Running>)> {
+    /// A worker is done with its job. Said before the job's end is reported, so that the turn which
+    /// learns of the end finds the worker free: nothing else would wake the committer for it.
+    pub(crate) fn done(&self, number: JobNumber) {
         let mut state = self.state.lock();
-        if let Some(number) = done {
-            state.running.remove(&number);
-            state.finished += 1;
-            state.idle += 1;
-        }
+        state.running.remove(&number);
+        state.finished += 1;
+        state.idle += 1;
+    }
+
+    /// The next job for a worker, or `None` when it is to end.
+    pub(crate) fn next(&self, thread: &Arc<str>, clock: &Clock) -> Option<(Handed, Arc<Running>)> {
+        let mut state = self.state.lock();
         loop {
             if state.stopping {
                 return None;

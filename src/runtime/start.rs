@@ -315,14 +315,13 @@ fn start_worker(
 /// A worker's thread: job after job, until the pool stops.
 fn work(shared: &Arc<Shared>, pool: &Pool) {
     let thread: Arc<str> = std::thread::current().name().unwrap_or_default().into();
-    let mut done = None;
-    while let Some((handed, running)) = pool.next(done.take(), &thread, &shared.clock) {
+    while let Some((handed, running)) = pool.next(&thread, &shared.clock) {
         let number = handed.order.number;
         let command = execute::execute(shared, handed, &running);
+        pool.done(number);
         if shared.inbox.report(command).is_err() {
             shared.ending.add_unrecorded(number);
         }
-        done = Some(number);
     }
     pool.thread_ended();
     // The committer may be waiting for the last of us.

@@ -108,10 +108,12 @@ pub(crate) fn what_ends_during_the_last_commits_is_recorded(place: &dyn Place) {
     let builder = Manager::builder(store).queue(Queue::new("default").workers(1));
     let (builder, leaving) = through_and_leaving(builder, &door);
     let manager = builder.start().unwrap();
-    let receipt = manager.enqueue(work("a")).unwrap();
-    door.arrived();
-    // It is handed over, and to hand it back takes a commit.
-    manager.enqueue(work("b")).unwrap();
+    // A pool that has finished one job is handed two ahead, and to hand them back takes a commit.
+    let receipts = manager
+        .enqueue_all([work("warm"), work("a"), work("b")])
+        .unwrap();
+    door.open(1);
+    assert_eq!([door.arrived(), door.arrived()], ["warm", "a"]);
     gate.shut();
     let shutdown = scope(|scope| {
         let shutdown = scope.spawn(|| manager.shutdown(PATIENCE).unwrap());
@@ -123,34 +125,34 @@ pub(crate) fn what_ends_during_the_last_commits_is_recorded(place: &dyn Place) {
     });
     assert_eq!(shutdown, report(1, 1));
     let manager = one_worker(place).start().unwrap();
-    assert!(manager.completed(&receipt).unwrap().is_some());
+    assert!(manager.completed(&receipts[1]).unwrap().is_some());
 }
 
 pub(crate) fn what_no_worker_took_is_handed_back_untouched(place: &dyn Place) {
     let door = Door::new();
     let manager = through(one_worker(place), &door).start().unwrap();
-    let running = manager.enqueue(work("running")).unwrap();
-    door.arrived();
-    let waiting: Vec<_> = ["a", "b", "c"]
-        .map(|label| manager.enqueue(work(label)).unwrap())
-        .into();
+    let labels = ["warm", "running", "a", "b", "c"];
+    let receipts = manager.enqueue_all(labels.map(work)).unwrap();
+    let (running, waiting) = (&receipts[1], &receipts[2..]);
+    door.open(1);
+    assert_eq!([door.arrived(), door.arrived()], ["warm", "running"]);
     let shutdown = scope(|scope| {
         let shutdown = scope.spawn(|| manager.shutdown(PATIENCE).unwrap());
         until_shut_down(&manager);
         door.open(1);
         shutdown.join().unwrap()
     });
-    // One stands ready for the worker; the others were never handed over.
-    assert_eq!(shutdown, report(1, 1));
+    // The pool had finished one job, so that it was handed two ahead; the last was not.
+    assert_eq!(shutdown, report(1, 2));
     assert!(door.is_quiet());
     let manager = through(one_worker(place).queue(Queue::new("other")), &door)
         .start()
         .unwrap();
     assert_eq!(manager.recovery().waiting, 3);
     assert_eq!(manager.recovery().interrupted, 0);
-    assert!(manager.completed(&running).unwrap().is_some());
+    assert!(manager.completed(running).unwrap().is_some());
     door.open(3);
-    for receipt in &waiting {
+    for receipt in waiting {
         let done = manager.wait(receipt, PATIENCE).unwrap();
         assert_eq!((done.attempts(), done.interruptions()), (1, 0));
         assert_eq!(done.history().len(), 1);
