@@ -229,17 +229,18 @@ pub(crate) fn a_running_job_is_not_removed(place: &dyn Place) {
 pub(crate) fn a_removed_job_does_not_run(place: &dyn Place) {
     let door = Door::new();
     let manager = through(one_worker(place), &door).start().unwrap();
-    manager.enqueue(work("running")).unwrap();
-    door.arrived();
-    // The first stands ready for the worker, the second waits in line.
-    let jobs = manager.enqueue_all(["a", "b"].map(work)).unwrap();
-    let later = manager.enqueue(NewJob::new(work("c")).delay(HOUR)).unwrap();
-    for receipt in jobs.iter().chain([&later]) {
+    let labels = ["warm", "running", "a", "b", "c"];
+    let receipts = manager.enqueue_all(labels.map(work)).unwrap();
+    door.open(1);
+    assert_eq!([door.arrived(), door.arrived()], ["warm", "running"]);
+    // The pool had finished one job, so that two of these stand ready for the worker.
+    let later = manager.enqueue(NewJob::new(work("d")).delay(HOUR)).unwrap();
+    for receipt in receipts[2..].iter().chain([&later]) {
         manager.remove(receipt).unwrap();
         assert!(manager.status(receipt).unwrap_err().is_pruned());
     }
     let last = manager.enqueue(work("last")).unwrap();
-    assert_eq!(last.number().0, 5);
+    assert_eq!(last.number().0, 7);
     door.open(2);
     manager.wait(&last, PATIENCE).unwrap();
     assert_eq!(door.arrived(), "last");
@@ -247,7 +248,7 @@ pub(crate) fn a_removed_job_does_not_run(place: &dyn Place) {
     let counts = manager.counts().unwrap();
     assert_eq!(
         (counts.ready, counts.scheduled, counts.succeeded),
-        (0, 0, 2)
+        (0, 0, 3)
     );
 }
 
