@@ -343,6 +343,11 @@ impl Engine {
         self.fence.store
     }
 
+    /// Jobs that workers took and whose ends are not known.
+    pub(crate) fn taken_jobs(&self) -> impl Iterator<Item = JobNumber> {
+        self.flight.taken_jobs()
+    }
+
     /// What is claimed and not settled, by token.
     pub(crate) fn claim_of(&self, number: JobNumber) -> Option<(u16, Token)> {
         self.flight

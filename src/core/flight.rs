@@ -102,6 +102,11 @@ impl Flight {
         self.taken
     }
 
+    pub(crate) fn taken_jobs(&self) -> impl Iterator<Item = JobNumber> {
+        let taken = self.claims.iter().filter(|(_, claim)| claim.taken);
+        taken.map(|(&number, _)| number)
+    }
+
     /// The record to write, where the stored one no longer holds.
     pub(crate) fn take_changed(&mut self, at: Timestamp) -> Option<InFlight> {
         std::mem::take(&mut self.changed).then(|| InFlight {

@@ -1,5 +1,6 @@
 //! The only writer of the store.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -103,14 +104,9 @@ impl Committer {
             self.quieten();
         }
         let rooms = self.look_at_pools();
-        let mut commands = taken.commands.drain(..);
-        let stepped = commands.by_ref().try_for_each(|command| self.step(command));
-        if stepped.is_err() {
-            let rest = commands.as_slice().iter();
-            self.settled
-                .extend(rest.filter_map(super::execute::number_of));
+        for command in taken.commands.drain(..) {
+            self.step(command)?;
         }
-        stepped?;
         if !self.quiet {
             self.dispatch(&rooms);
         }
@@ -160,12 +156,12 @@ impl Committer {
         match command {
             Command::Accept { jobs, reply } => self.accept(jobs, reply),
             Command::Settle(settlement) => {
-                self.settled.push(settlement.number);
+                let number = settlement.number;
                 if let Some(hash) = settlement.key {
                     self.learn_key(hash)?;
                 }
-                if !self.engine.settle(*settlement).map_err(defect)? {
-                    self.settled.pop();
+                if self.engine.settle(*settlement).map_err(defect)? {
+                    self.settled.push(number);
                 }
                 Ok(())
             }
@@ -231,9 +227,7 @@ impl Committer {
         for promise in self.promised.drain(..) {
             promise.take_back();
         }
-        for number in self.settled.drain(..) {
-            self.shared.ending.add_unrecorded(number);
-        }
+        self.report.unrecorded.append(&mut self.settled);
     }
 
     /// Gives the engine the row of an idempotency key, once a group.
@@ -421,24 +415,33 @@ impl Committer {
     /// The last steps: nobody waits in vain, and the store is free for its next owner.
     fn end(mut self) {
         // What came in while the last turn went on. Dropping it answers its callers.
-        let last = self.shared.inbox.take(Some(Steady::default()));
-        for number in last.commands.iter().filter_map(super::execute::number_of) {
-            self.shared.ending.add_unrecorded(number);
-        }
-        drop(last);
-        for pool in &self.shared.pools {
-            for (job, thread) in pool.all_running() {
-                // A thread that has said how its job ended is about to let go of it.
-                if self.engine.claim_of(job).is_some() {
-                    pool.request_cancel(job);
-                    self.report.still_running.push(StillRunning { job, thread });
-                }
-            }
-        }
+        drop(self.shared.inbox.take(Some(Steady::default())));
+        self.account();
         self.shared.waiters.dismiss(&self.shared.clock);
         // A store that cannot end in order has said so by its commits, or has lost nothing.
         drop(self.shared.store.close());
         self.shared.ending.announce(self.report);
+    }
+
+    /// Every job that a worker took and whose end is not in the store is in the report: as running
+    /// where it runs, else as unrecorded, wherever the word of its worker got lost.
+    fn account(&mut self) {
+        // They have stopped: nothing is taken any more that this does not show.
+        self.look_at_pools();
+        let pools = &self.shared.pools;
+        let mut running: HashMap<_, _> = pools.iter().flat_map(|pool| pool.all_running()).collect();
+        for job in self.engine.taken_jobs() {
+            let Some(thread) = running.remove(&job) else {
+                self.report.unrecorded.push(job);
+                continue;
+            };
+            for pool in pools {
+                pool.request_cancel(job);
+            }
+            self.report.still_running.push(StillRunning { job, thread });
+        }
+        self.report.unrecorded.sort_unstable();
+        self.report.unrecorded.dedup();
     }
 }
 

@@ -172,12 +172,3 @@ fn jitter_seed(shared: &Shared, number: JobNumber) -> u64 {
     let folded = (store >> 64) as u64 ^ store as u64;
     folded ^ number.0.rotate_left(17)
 }
-
-/// The job whose end a worker reports.
-pub(super) fn number_of(command: &Command) -> Option<JobNumber> {
-    match command {
-        Command::Settle(settlement) => Some(settlement.number),
-        Command::Unreadable { number, .. } => Some(*number),
-        _ => None,
-    }
-}

@@ -189,7 +189,6 @@ pub(crate) struct Ending {
 #[derive(Debug, Default)]
 struct EndState {
     report: Option<Shutdown>,
-    unrecorded: Vec<JobNumber>,
     committer: Option<JoinHandle<()>>,
     workers: Vec<JoinHandle<()>>,
 }
@@ -201,17 +200,9 @@ impl Ending {
         state.workers = workers;
     }
 
-    pub(crate) fn add_unrecorded(&self, job: JobNumber) {
-        self.state.lock().unrecorded.push(job);
-    }
-
     /// The committer's last word. What ends after it belongs to nobody's report.
-    pub(crate) fn announce(&self, mut report: Shutdown) {
+    pub(crate) fn announce(&self, report: Shutdown) {
         let mut state = self.state.lock();
-        report.unrecorded = std::mem::take(&mut state.unrecorded);
-        let ran = &report.unrecorded;
-        report.still_running.retain(|on| !ran.contains(&on.job));
-        report.still_running.sort_by_key(|on| on.job);
         state.report = Some(report);
         self.over.wake_all();
     }

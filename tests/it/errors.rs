@@ -196,6 +196,31 @@ pub(crate) fn an_end_that_cannot_be_written_is_reported(place: &dyn Place) {
     assert_eq!((done.attempts(), done.interruptions()), (1, 1));
 }
 
+/// They end while the manager does: some before the failure, some after, some in between.
+pub(crate) fn every_end_that_was_not_written_is_reported(place: &dyn Place) {
+    let store = place.open();
+    let (faults, door) = (store.faults(), Door::new());
+    let builder = Manager::builder(store).queue(Queue::new("default").workers(6));
+    let manager = through(builder, &door).start().unwrap();
+    let receipts = manager
+        .enqueue_all((0..6).map(|n| work(n.to_string())))
+        .unwrap();
+    for _ in 0..6 {
+        door.arrived();
+    }
+    faults.arm(Fault::next(Operation::Commit));
+    door.open(6);
+    manager.wait(&receipts[0], PATIENCE).unwrap_err();
+    let shutdown = manager.shutdown(PATIENCE).unwrap();
+    let running = shutdown.still_running.iter().map(|running| running.job);
+    let mut named: Vec<_> = shutdown.unrecorded.iter().copied().chain(running).collect();
+    named.sort_unstable();
+    let all: Vec<_> = receipts.iter().map(Receipt::number).collect();
+    assert_eq!(named, all);
+    drop(manager);
+    assert_eq!(one_worker(place).start().unwrap().recovery().interrupted, 6);
+}
+
 pub(crate) fn a_job_that_runs_when_the_store_fails_is_told(place: &dyn Place) {
     let (builder, faults, _) = faulty(place);
     let (door, told) = (Door::new(), Door::new());
@@ -240,14 +265,19 @@ pub(crate) fn a_failed_read_reaches_its_caller_and_nobody_else(place: &dyn Place
 }
 
 pub(crate) fn a_job_that_cannot_be_read_is_parked_until_the_next_opening(place: &dyn Place) {
-    let (builder, faults, location) = faulty(place);
     let clock = ManualClock::new();
+    // What an earlier opening accepted has to be read.
+    let receipt = {
+        let manager = one_worker(place).clock(clock.clone()).start().unwrap();
+        let later = NewJob::new(work("a")).delay(HOUR);
+        manager.enqueue(later).unwrap()
+    };
+    let (builder, faults, location) = faulty(place);
     let manager = succeeding(builder).clock(clock.clone()).start().unwrap();
-    // A job that is handed over at once need not be read.
-    let receipt = manager.enqueue(NewJob::new(work("a")).delay(HOUR)).unwrap();
     faults.arm(Fault::next(Operation::Get).lasting(Lasting::UntilDisarmed));
     clock.advance(HOUR);
     while manager.counts().unwrap().parked == 0 {
+        assert_eq!(manager.counts().unwrap().succeeded, 0);
         std::thread::yield_now();
     }
     faults.disarm();

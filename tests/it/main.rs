@@ -123,6 +123,7 @@ behaviours! {
         a_commit_of_unknown_outcome_says_so
         all_callers_of_a_failed_commit_learn_of_it
         an_end_that_cannot_be_written_is_reported
+        every_end_that_was_not_written_is_reported
         a_job_that_runs_when_the_store_fails_is_told
         a_failed_read_reaches_its_caller_and_nobody_else
         a_job_that_cannot_be_read_is_parked_until_the_next_opening
