@@ -446,7 +446,7 @@ impl Shared {
 }
 
 /// So many jobs of a batch may start without being read back from the store.
-const AT_HAND: usize = 64;
+const AT_HAND: usize = 1_024;
 
 /// How long an idempotency key may be, in bytes.
 const KEY_BYTES: usize = 256;

@@ -38,10 +38,9 @@ impl Engine {
             {
                 self.uniques.hold(claim, &record.name, key, number);
             }
-            if self.group.fresh.is_empty() {
-                self.group.fresh_from = number.0;
+            if let Some(record) = job.record.take() {
+                self.fresh.keep(number, record, self.schedule.ready_count());
             }
-            self.group.fresh.push(job.record.take());
             self.live += 1;
             self.file_live(number, job);
             numbers.push(number);

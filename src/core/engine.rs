@@ -11,6 +11,7 @@ use jobkeep_store::{
 use super::encoded::{Apart, EncodedJob};
 use super::expiry::{Expiry, Next};
 use super::flight::Flight;
+use super::fresh::Fresh;
 use super::group::{Counts, Group, Handed};
 use super::schedule::{Order, Schedule};
 use super::settle::Settlement;
@@ -43,6 +44,7 @@ pub(crate) struct Engine {
     pub(super) live: u64,
     /// Parked because the store could not read them: until the next opening.
     pub(super) unreadable: HashMap<JobNumber, String>,
+    pub(super) fresh: Fresh,
     pub(super) group: Group,
 }
 
@@ -69,6 +71,7 @@ impl Engine {
             stored_totals: Totals::default(),
             live: 0,
             unreadable: HashMap::new(),
+            fresh: Fresh::default(),
             group: Group::new(batch),
         }
     }
@@ -120,6 +123,7 @@ impl Engine {
 
     /// Writes the rows of a job that was live so far.
     pub(super) fn file(&mut self, number: JobNumber, job: EncodedJob, key: Option<u64>) {
+        drop(self.fresh.take(number));
         if job.state.is_final() {
             self.file_done(number, job, key);
         } else {
@@ -205,7 +209,7 @@ impl Engine {
         };
         self.schedule.take(queue, priority, order);
         let token = self.flight.claim(queue, priority, order);
-        let record = self.group.take_fresh(order.number);
+        let record = self.fresh.take(order.number);
         self.group.handed.push((
             queue,
             Handed {

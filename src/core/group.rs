@@ -12,10 +12,6 @@ pub(crate) struct Group {
     pub(crate) handed: Vec<(u16, Handed)>,
     /// Jobs that reached a final state or were removed.
     pub(crate) ended: Vec<JobNumber>,
-    /// Records of the jobs accepted in this group, from this number on, so that whoever runs one of
-    /// them at once need not read it back.
-    pub(super) fresh_from: u64,
-    pub(super) fresh: Vec<Option<Box<JobRecord>>>,
 }
 
 impl Group {
@@ -24,14 +20,7 @@ impl Group {
             batch,
             handed: Vec::new(),
             ended: Vec::new(),
-            fresh_from: 0,
-            fresh: Vec::new(),
         }
-    }
-
-    pub(super) fn take_fresh(&mut self, number: JobNumber) -> Option<Box<JobRecord>> {
-        let offset = usize::try_from(number.0.checked_sub(self.fresh_from)?).ok()?;
-        self.fresh.get_mut(offset)?.take()
     }
 }
 

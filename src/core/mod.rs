@@ -10,6 +10,7 @@ mod encoded;
 mod engine;
 mod expiry;
 mod flight;
+mod fresh;
 mod group;
 mod open;
 mod operate;
