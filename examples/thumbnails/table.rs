@@ -96,12 +96,10 @@ pub(crate) fn summary(rows: &[Row]) -> String {
     if before == all {
         return format!("All {all} pictures were done before: nothing was left to do.");
     }
-    let mut parts = vec![format!("{made} made")];
-    if before > 0 {
-        parts.push(format!("{before} done before"));
-    }
-    if failed > 0 {
-        parts.push(format!("{failed} failed"));
-    }
+    let parts: Vec<_> = [(made, "made"), (before, "done before"), (failed, "failed")]
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
     format!("{all} pictures: {}.", parts.join(", "))
 }

@@ -28,6 +28,7 @@ mod retention;
 mod retrying;
 mod shutdown;
 mod starting;
+mod thumbnails;
 mod tidy;
 mod timing;
 mod uniqueness;
