@@ -230,9 +230,9 @@ impl Expiry {
         let finished = totals.succeeded + totals.failed + totals.cancelled;
         let excess = finished.saturating_sub(self.retention.at_most?);
         let excess = usize::try_from(excess).unwrap_or(usize::MAX);
-        match (at(&self.successes), at(&self.failures)) {
+        match (sequence(&self.successes), sequence(&self.failures)) {
             _ if excess == 0 => None,
-            (Some(success), Some(failure)) => Some((success <= failure, excess)),
+            (Some(success), Some(failure)) => Some((success < failure, excess)),
             (Some(_), None) => Some((true, excess)),
             (None, Some(_)) => Some((false, excess)),
             (None, None) => None,
@@ -382,6 +382,15 @@ fn unread<Row>(front: &Front<Row>) -> Option<u64> {
     match front {
         Front::Unread(from) => Some(*from),
         Front::Empty | Front::Read(..) => None,
+    }
+}
+
+/// What tells older from newer among all classes, even where many ends share a moment or the wall
+/// clock was set.
+fn sequence(front: &Front<Expiring>) -> Option<u64> {
+    match front {
+        Front::Read(number, _) => Some(*number),
+        Front::Unread(_) | Front::Empty => None,
     }
 }
 

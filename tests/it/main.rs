@@ -19,6 +19,7 @@ mod enqueueing;
 mod errors;
 mod gate;
 mod handles;
+mod histories;
 mod ordering;
 mod parking;
 mod place;
@@ -173,6 +174,8 @@ behaviours! {
         a_removed_job_is_gone_and_counted_once
         pruning_goes_on_after_a_restart
         no_row_of_a_pruned_job_is_left;
+    histories:
+        counts_and_retention_are_right_after_any_history;
     handles:
         a_job_may_hold_the_last_handle
         dropping_the_last_handle_ends_the_manager
