@@ -215,7 +215,27 @@ impl Error {
         Self::new(Kind::Codec, format!("{act}: {cause}"))
     }
 
+    pub(crate) fn key_damaged(name: &str, key: &str, cause: StoreError) -> Self {
+        let message =
+            format!("enqueue job `{name}` with key `{key}`: {cause}: use another key, or none");
+        Self(Box::new(Fault {
+            kind: Kind::Damaged,
+            message,
+            store: Some(Arc::new(cause)),
+        }))
+    }
+
     pub(crate) fn damaged(job: JobNumber, cause: impl fmt::Display) -> Self {
+        Self::new(
+            Kind::Damaged,
+            format!(
+                "look up job {job}: its row is damaged: {cause}: restore the store from a copy, or \
+                 enqueue the job anew"
+            ),
+        )
+    }
+
+    pub(crate) fn set_aside(job: JobNumber, cause: impl fmt::Display) -> Self {
         Self::new(
             Kind::Damaged,
             format!(
@@ -330,7 +350,7 @@ impl Error {
         self.0.kind == Kind::Codec
     }
 
-    /// The job's row is damaged and set aside.
+    /// A row of the job's is damaged, or that of its idempotency key.
     pub fn is_damaged(&self) -> bool {
         self.0.kind == Kind::Damaged
     }

@@ -57,7 +57,7 @@ impl Engine {
             self.totals.next_number + given - 1
         };
         for (job, claim) in jobs {
-            let Some((claim, (name, key))) = claim.as_ref().zip(name_and_key(job)) else {
+            let Some((claim, (name, key))) = claim.as_ref().zip(job.name_and_key()) else {
                 give();
                 continue;
             };
@@ -75,14 +75,9 @@ impl Engine {
     }
 
     fn holder(&self, job: &EncodedJob, claim: &KeyClaim) -> Result<Option<JobNumber>, Error> {
-        match name_and_key(job) {
+        match job.name_and_key() {
             Some((name, key)) => self.uniques.holder(claim, name, key, self.now.wall),
             None => Ok(None),
         }
     }
-}
-
-fn name_and_key(job: &EncodedJob) -> Option<(&str, &str)> {
-    let record = job.record.as_ref()?;
-    Some((&record.name, record.key.as_deref()?))
 }

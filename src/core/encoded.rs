@@ -70,6 +70,12 @@ impl EncodedJob {
         })
     }
 
+    /// The job type and the idempotency key, where it has one and its record is at hand.
+    pub(crate) fn name_and_key(&self) -> Option<(&str, &str)> {
+        let record = self.record.as_ref()?;
+        Some((&record.name, record.key.as_deref()?))
+    }
+
     /// The bytes of all its rows.
     pub(crate) fn bytes(&self) -> usize {
         let body = match &self.body {

@@ -158,7 +158,8 @@ impl Committer {
             Command::Settle(settlement) => {
                 let number = settlement.number;
                 if let Some(hash) = settlement.key {
-                    self.learn_key(hash)?;
+                    // Where it is damaged, the job ends all the same.
+                    let _ = self.learn_key(hash)?;
                 }
                 if self.engine.settle(*settlement).map_err(defect)? {
                     self.settled.push(number);
@@ -204,8 +205,14 @@ impl Committer {
         jobs: Vec<(EncodedJob, Option<KeyClaim>)>,
         reply: Reply<Vec<JobNumber>>,
     ) -> Result<(), StoreError> {
-        for claim in jobs.iter().filter_map(|(_, claim)| claim.as_ref()) {
-            self.learn_key(claim.hash)?;
+        for (job, claim) in &jobs {
+            if let Some(claim) = claim
+                && let Err(damage) = self.learn_key(claim.hash)?
+            {
+                let (name, key) = job.name_and_key().unwrap_or_default();
+                self.answer(reply, Err(Error::key_damaged(name, key, damage)));
+                return Ok(());
+            }
         }
         let accepted = self.engine.accept(jobs);
         self.answer(reply, accepted);
@@ -230,13 +237,17 @@ impl Committer {
         self.report.unrecorded.append(&mut self.settled);
     }
 
-    /// Gives the engine the row of an idempotency key, once a group.
-    fn learn_key(&mut self, hash: u64) -> Result<(), StoreError> {
+    /// Gives the engine the row of an idempotency key, once a group. A damaged row is the inner
+    /// error: the engine does not learn it, and so leaves it as it is.
+    fn learn_key(&mut self, hash: u64) -> Result<Result<(), StoreError>, StoreError> {
         if self.engine.lacks_key(hash) {
-            let row = get_typed(&*self.shared.store, Key::new(Space::Unique, hash))?;
-            self.engine.learn_key(hash, row.unwrap_or_default());
+            match get_typed(&*self.shared.store, Key::new(Space::Unique, hash)) {
+                Ok(row) => self.engine.learn_key(hash, row.unwrap_or_default()),
+                Err(damage) if damage.is_damaged() => return Ok(Err(damage)),
+                Err(cause) => return Err(cause),
+            }
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// Takes a job back that was handed over and not taken.
@@ -282,8 +293,11 @@ impl Committer {
                 .as_ref()
                 .map(|key| core::key_hash(store, &record.name, key));
         }
-        if let Some(hash) = key {
-            self.learn_key(hash)?;
+        if let Some(hash) = key
+            && self.learn_key(hash)?.is_err()
+        {
+            // Nobody else can claim it, and it keeps nobody from acting on the job.
+            key = None;
         }
         Ok(Ok(Subject {
             number,
@@ -333,7 +347,8 @@ impl Committer {
                 Next::Read(space, from) => self.read_front(space, from)?,
                 Next::Keys(keys) => {
                     for (hash, _) in &keys {
-                        self.learn_key(*hash)?;
+                        // A damaged one holds its keys for ever: the lesser evil.
+                        let _ = self.learn_key(*hash)?;
                     }
                     self.engine.expire_keys(&keys);
                 }
@@ -453,8 +468,7 @@ fn defect(cause: RowError) -> StoreError {
 pub(crate) fn find_failed(number: JobNumber, cause: FindError) -> Error {
     match cause {
         FindError::Store(cause) => Error::store(format_args!("look up job {number}"), cause),
-        FindError::Row(cause) => Error::damaged(number, cause),
-        FindError::SetAside(reason) => Error::damaged(number, reason),
-        missing @ FindError::Missing(_) => Error::damaged(number, missing),
+        FindError::SetAside(reason) => Error::set_aside(number, reason),
+        damage @ (FindError::Row(_) | FindError::Missing(_)) => Error::damaged(number, damage),
     }
 }

@@ -244,8 +244,12 @@ impl Opener<'_> {
             if let Some(hash) = hash
                 && engine.lacks_key(hash)
             {
-                let row = get_typed(self.store, Key::new(Space::Unique, hash))?;
-                engine.learn_key(hash, row.unwrap_or_default());
+                match get_typed(self.store, Key::new(Space::Unique, hash)) {
+                    Ok(row) => engine.learn_key(hash, row.unwrap_or_default()),
+                    // It stays as it is, and keeps nobody from interrupting the job.
+                    Err(damage) if damage.is_damaged() => {}
+                    Err(cause) => return Err(cause),
+                }
             }
             engine
                 .interrupt(listed, &in_flight, Box::new(record), origins, hash)

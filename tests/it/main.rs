@@ -14,6 +14,7 @@
 )]
 
 mod cancelling;
+mod damage;
 mod ends;
 mod enqueueing;
 mod errors;
@@ -194,4 +195,11 @@ behaviours! {
         the_order_is_the_same_after_a_restart
         jobs_that_are_not_ready_keep_their_state
         a_damaged_row_is_set_aside_and_the_rest_runs;
+    damage:
+        a_damaged_row_is_set_aside_and_the_rest_runs
+        a_job_whose_payload_is_damaged_is_parked_with_the_reason
+        a_finished_job_that_is_damaged_says_so_and_is_pruned_in_its_time
+        a_damaged_key_is_refused_and_stops_nothing
+        a_job_in_flight_whose_key_is_damaged_is_interrupted_like_others
+        a_damaged_row_of_retention_keeps_its_jobs_and_stops_nothing;
 }
