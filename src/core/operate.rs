@@ -1,6 +1,8 @@
 //! What an operator asks about or of a single job: look, cancel, retry, remove.
 
-use jobkeep_store::{JobNumber, JobRecord, Kept, Key, ParkReason, RowError, State, StateKind};
+use jobkeep_store::{
+    JobNumber, JobRecord, Kept, Key, ParkReason, RowError, State, StateKind, Timestamp,
+};
 
 use super::encoded::{Apart, EncodedJob, Origins};
 use super::engine::{Engine, put_apart};
@@ -127,8 +129,8 @@ impl Engine {
         Ok(Ok(()))
     }
 
-    /// Makes a finished job ready again, with all its attempts.
-    pub(crate) fn retry(&mut self, subject: Subject) -> Operated<()> {
+    /// Makes a finished job ready again, with all its attempts, at this place in line.
+    pub(crate) fn retry(&mut self, subject: Subject, order: Timestamp) -> Operated<()> {
         const NEEDS: &str = "a finished job";
         let Subject {
             number,
@@ -152,7 +154,6 @@ impl Engine {
         }
         let ended = record.state.kind();
         let had_output = record.output.as_ref().is_some_and(Kept::is_apart);
-        let order = jobkeep_store::Timestamp(self.now.steady.0);
         if let Err(illegal) = state::revive(&mut record, order) {
             return Ok(Err(Error::wrong_state(
                 "retry",

@@ -187,7 +187,12 @@ impl Committer {
                 }
                 Ok(())
             }
-            Command::Retry { number, reply } => self.operate(number, reply, Engine::retry),
+            Command::Retry { number, reply } => {
+                let order = self.shared.order(self.shared.clock.now());
+                self.operate(number, reply, |engine, subject| {
+                    engine.retry(subject, order)
+                })
+            }
             Command::Remove { number, reply } => {
                 self.withdraw(number);
                 self.operate(number, reply, Engine::remove)

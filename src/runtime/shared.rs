@@ -36,7 +36,8 @@ pub(crate) struct Shared {
     pub(crate) origin: Arc<Origin>,
     /// All openings of the store, by the first number that each could give.
     pub(crate) openings: Vec<(JobNumber, OpeningTag)>,
-    /// Jobs accepted now stand behind those that waited before, though the clock was set back.
+    /// Jobs accepted or run again now stand behind those that waited before, though the clock was set
+    /// back.
     pub(crate) order_floor: Timestamp,
     pub(crate) positions: HashMap<String, u16>,
     pub(crate) ending: Arc<Ending>,
@@ -52,7 +53,7 @@ impl Shared {
         })
     }
 
-    /// The place in line of a job accepted at this moment.
+    /// The place in line of a job accepted or run again at this moment.
     pub(crate) fn order(&self, now: Now) -> Timestamp {
         self.order_floor.max(Timestamp(now.steady.0))
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use jobkeep_store::{
     InFlight, JobNumber, JobRecord, Key, Opening, OpeningTag, Place, QueueName, QueueStore,
@@ -220,7 +221,8 @@ impl Opener<'_> {
             }
             Ok(())
         })?;
-        Ok(floor)
+        // Behind all of them, whatever number it has: a job run again has an old one.
+        Ok(floor.after(Duration::from_millis(1)))
     }
 
     fn interrupt(&self, engine: &mut Engine, recovery: &mut Recovery) -> Result<(), StoreError> {

@@ -14,6 +14,7 @@
 )]
 
 mod cancelling;
+mod crashing;
 mod damage;
 mod ends;
 mod enqueueing;
@@ -166,6 +167,14 @@ behaviours! {
         a_key_belongs_to_its_job_type
         a_key_is_held_after_the_end_and_then_let_go
         a_key_survives_a_restart
+        many_threads_with_one_key_get_one_job
+        a_key_is_let_go_after_a_restart
+        a_job_that_does_not_end_holds_its_key_for_ever
+        a_cancelled_job_holds_its_key_as_others_do
+        a_removed_job_lets_its_key_go_at_once
+        a_pruned_job_still_holds_its_key
+        a_retried_job_holds_its_key_until_its_last_end_is_old
+        a_job_whose_key_has_run_out_is_not_retried
         an_expired_key_is_deleted;
     retention:
         the_oldest_of_too_many_finished_jobs_go_first
@@ -184,17 +193,27 @@ behaviours! {
     parking:
         a_job_of_an_unknown_name_waits_for_its_type
         an_undecodable_payload_is_parked_with_its_bytes
+        a_job_parked_at_every_start_remembers_that_once
+        a_parked_job_is_cancelled_or_removed_like_any_other
+        a_delayed_job_of_an_unknown_name_still_waits_for_its_time
         a_job_of_an_undeclared_queue_waits_for_its_queue
         an_alias_runs_jobs_of_the_old_name;
     restarting:
         what_waited_runs_after_a_restart
         what_was_in_flight_is_interrupted_and_runs_again
+        the_late_end_of_an_older_opening_changes_nothing
+        interruptions_add_up_and_spend_no_attempt
         a_cancel_request_survives_the_process
         what_was_finished_stays_finished
         numbers_are_never_used_twice
+        jobs_of_every_past_run_in_one_order
         the_order_is_the_same_after_a_restart
-        jobs_that_are_not_ready_keep_their_state
-        a_damaged_row_is_set_aside_and_the_rest_runs;
+        a_clock_set_back_between_two_processes_keeps_the_order
+        jobs_that_are_not_ready_keep_their_state;
+    crashing:
+        jobs_handed_over_and_not_begun_are_interrupted_too
+        an_end_that_was_not_written_is_an_interruption
+        what_was_refused_is_not_there_afterwards;
     damage:
         a_damaged_row_is_set_aside_and_the_rest_runs
         a_job_whose_payload_is_damaged_is_parked_with_the_reason

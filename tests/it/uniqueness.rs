@@ -1,10 +1,14 @@
 use std::time::Duration;
 
 use jobkeep::testing::ManualClock;
-use jobkeep::{Manager, NewJob, QueueStore};
+use jobkeep::{Manager, NewJob, Queue, QueueStore, Retention};
+use jobkeep_store::conformance::Operation;
 use jobkeep_store::{Key, Space};
 
-use crate::place::{HOUR, Other, PATIENCE, Place, SECOND, Work, one_worker, succeeding, work};
+use crate::place::{
+    Door, HOUR, Other, PATIENCE, Place, SECOND, Work, one_worker, succeeding, through, work,
+};
+use crate::retention::settled;
 
 fn keyed(label: &str, key: &str) -> NewJob<Work> {
     NewJob::new(work(label)).key(key)
@@ -16,11 +20,22 @@ fn idle(place: &dyn Place) -> Manager {
 }
 
 pub(crate) fn the_same_key_gives_the_same_receipt_and_writes_nothing(place: &dyn Place) {
-    let manager = succeeding(one_worker(place)).start().unwrap();
+    let store = place.open();
+    let faults = store.faults();
+    let builder = Manager::builder(store).queue(Queue::new("default").workers(1));
+    let manager = succeeding(builder).start().unwrap();
     let first = manager.enqueue(keyed("a", "k")).unwrap();
-    assert_eq!(manager.enqueue(keyed("a", "k")).unwrap(), first);
     manager.wait(&first, PATIENCE).unwrap();
+    // A turn that knows of the end, so that nothing is left to be written.
+    assert_eq!(manager.counts().unwrap().succeeded, 1);
+    let commits = faults.count(Operation::Commit);
     assert_eq!(manager.enqueue(keyed("a", "k")).unwrap(), first);
+    let again = [keyed("a", "k"), keyed("a", "k")];
+    assert_eq!(
+        manager.enqueue_all(again).unwrap(),
+        [first.clone(), first.clone()]
+    );
+    assert_eq!(faults.count(Operation::Commit), commits);
     assert_eq!(manager.counts().unwrap().succeeded, 1);
     assert_eq!(manager.enqueue(work("next")).unwrap().number().0, 2);
 }
@@ -100,6 +115,132 @@ pub(crate) fn a_key_survives_a_restart(place: &dyn Place) {
     assert!(manager.enqueue(keyed("b", "k")).is_err());
 }
 
+pub(crate) fn many_threads_with_one_key_get_one_job(place: &dyn Place) {
+    let manager = succeeding(one_worker(place)).start().unwrap();
+    let numbers = std::thread::scope(|scope| {
+        let enqueue = || manager.enqueue(keyed("a", "k")).unwrap().number().0;
+        let threads: Vec<_> = (0..16).map(|_| scope.spawn(enqueue)).collect();
+        let joined = threads.into_iter().map(|thread| thread.join().unwrap());
+        joined.collect::<Vec<_>>()
+    });
+    assert_eq!(numbers, [1; 16]);
+    assert_eq!(manager.enqueue(work("next")).unwrap().number().0, 2);
+}
+
+pub(crate) fn a_key_is_let_go_after_a_restart(place: &dyn Place) {
+    let clock = ManualClock::new();
+    let start = || succeeding(one_worker(place)).clock(clock.clone()).start();
+    let manager = start().unwrap();
+    let first = manager.enqueue(keyed("a", "k")).unwrap();
+    manager.wait(&first, PATIENCE).unwrap();
+    drop(manager);
+    clock.advance(24 * HOUR - SECOND);
+    let manager = start().unwrap();
+    assert_eq!(manager.enqueue(keyed("a", "k")).unwrap(), first);
+    drop(manager);
+    clock.advance(SECOND);
+    let manager = start().unwrap();
+    let second = manager.enqueue(keyed("b", "k")).unwrap();
+    assert_eq!(second.number().0, 2);
+}
+
+pub(crate) fn a_job_that_does_not_end_holds_its_key_for_ever(place: &dyn Place) {
+    let clock = ManualClock::new();
+    let manager = one_worker(place).clock(clock.clone()).start().unwrap();
+    let first = manager.enqueue(keyed("a", "k")).unwrap();
+    clock.advance(10_000 * HOUR);
+    settled(&manager);
+    assert_eq!(manager.enqueue(keyed("a", "k")).unwrap(), first);
+}
+
+pub(crate) fn a_cancelled_job_holds_its_key_as_others_do(place: &dyn Place) {
+    let clock = ManualClock::new();
+    let manager = one_worker(place).clock(clock.clone()).start().unwrap();
+    let first = manager.enqueue(keyed("a", "k")).unwrap();
+    manager.cancel(&first).unwrap();
+    assert_eq!(manager.enqueue(keyed("a", "k")).unwrap(), first);
+    clock.advance(24 * HOUR);
+    assert_ne!(manager.enqueue(keyed("a", "k")).unwrap(), first);
+}
+
+pub(crate) fn a_removed_job_lets_its_key_go_at_once(place: &dyn Place) {
+    let manager = succeeding(one_worker(place)).start().unwrap();
+    let finished = manager.enqueue(keyed("a", "k")).unwrap();
+    manager.wait(&finished, PATIENCE).unwrap();
+    manager.remove(&finished).unwrap();
+    let waiting = keyed("b", "k").delay(HOUR);
+    let waiting = manager.enqueue(waiting).unwrap();
+    assert_ne!(waiting, finished);
+    manager.remove(&waiting).unwrap();
+    let last = manager.enqueue(keyed("c", "k")).unwrap();
+    manager.wait(&last, PATIENCE).unwrap();
+    manager.remove(&last).unwrap();
+    manager.shutdown(PATIENCE).unwrap();
+    assert_eq!(rows(place, Space::Unique), 0);
+}
+
+pub(crate) fn a_pruned_job_still_holds_its_key(place: &dyn Place) {
+    let clock = ManualClock::new();
+    let builder = succeeding(one_worker(place)).clock(clock.clone());
+    let builder = builder.retention(Retention::new().successes(HOUR));
+    let manager = builder.start().unwrap();
+    let first = manager.enqueue(keyed("a", "k")).unwrap();
+    manager.wait(&first, PATIENCE).unwrap();
+    clock.advance(2 * HOUR);
+    settled(&manager);
+    assert!(manager.completed(&first).unwrap_err().is_pruned());
+    assert_eq!(manager.enqueue(keyed("a", "k")).unwrap(), first);
+    clock.advance(22 * HOUR);
+    assert_ne!(manager.enqueue(keyed("a", "k")).unwrap(), first);
+}
+
+pub(crate) fn a_retried_job_holds_its_key_until_its_last_end_is_old(place: &dyn Place) {
+    let (clock, door) = (ManualClock::new(), Door::new());
+    let manager = through(one_worker(place), &door)
+        .clock(clock.clone())
+        .start()
+        .unwrap();
+    door.open(1);
+    let first = manager.enqueue(keyed("a", "k")).unwrap();
+    manager.wait(&first, PATIENCE).unwrap();
+    clock.advance(23 * HOUR);
+    manager.retry(&first).unwrap();
+    // The first end is long past, and says nothing of a job that lives.
+    clock.advance(23 * HOUR);
+    settled(&manager);
+    assert_eq!(manager.enqueue(keyed("a", "k")).unwrap(), first);
+    door.open(1);
+    manager.wait(&first, PATIENCE).unwrap();
+    clock.advance(24 * HOUR - SECOND);
+    settled(&manager);
+    assert_eq!(manager.enqueue(keyed("a", "k")).unwrap(), first);
+    clock.advance(SECOND);
+    settled(&manager);
+    manager.shutdown(PATIENCE).unwrap();
+    assert_eq!(rows(place, Space::Unique), 0);
+    assert_eq!(rows(place, Space::ExpiringKeys), 0);
+}
+
+pub(crate) fn a_job_whose_key_has_run_out_is_not_retried(place: &dyn Place) {
+    let clock = ManualClock::new();
+    let manager = succeeding(one_worker(place))
+        .clock(clock.clone())
+        .start()
+        .unwrap();
+    let first = manager.enqueue(keyed("a", "k")).unwrap();
+    manager.wait(&first, PATIENCE).unwrap();
+    clock.advance(24 * HOUR);
+    let second = manager.enqueue(keyed("b", "k")).unwrap();
+    manager.wait(&second, PATIENCE).unwrap();
+    let error = manager.retry(&first).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "retry job 1: its key `k` has run out, and a newer job `work` may hold it: enqueue the \
+         job anew"
+    );
+    manager.retry(&second).unwrap();
+}
+
 pub(crate) fn an_expired_key_is_deleted(place: &dyn Place) {
     let clock = ManualClock::new();
     let builder = succeeding(one_worker(place))
@@ -113,9 +254,7 @@ pub(crate) fn an_expired_key_is_deleted(place: &dyn Place) {
         manager.wait(receipt, PATIENCE).unwrap();
     }
     clock.advance(HOUR);
-    for _ in 0..50 {
-        manager.counts().unwrap();
-    }
+    settled(&manager);
     manager.shutdown(Duration::ZERO).unwrap();
     assert_eq!(rows(place, Space::Unique), 0);
     assert_eq!(rows(place, Space::ExpiringKeys), 0);
