@@ -170,8 +170,9 @@ impl Drop for Dice {
 }
 
 /// Starts the example and kills it at a random moment, counted by the runs that began and then by
-/// turns of this thread: moments of a start, of a run and between two. Whether it was still there to
-/// be killed, and the runs that began.
+/// rolls of the dice, some milliseconds of them at most: moments of a start, of a run and between
+/// two. Whether it was still there to be killed, and the runs that began. A thread that yielded
+/// instead would wait on a busy machine for a whole time slice at each turn, and so for a minute.
 fn start_and_kill(place: &Place, dice: &mut Dice) -> (bool, Vec<String>) {
     let mut child = place
         .command()
@@ -184,8 +185,8 @@ fn start_and_kill(place: &Place, dice: &mut Dice) -> (bool, Vec<String>) {
     for _ in 0..dice.roll(5) {
         trace.read_line(&mut complained).unwrap();
     }
-    for _ in 0..dice.roll(20_000) {
-        std::thread::yield_now();
+    for _ in 0..dice.roll(500_000) {
+        std::hint::black_box(dice.roll(2));
     }
     child.kill().unwrap();
     let status = child.wait().unwrap();
