@@ -1,4 +1,4 @@
-//! What waits, in RAM: ready jobs by queue, and those due later. At most 64 bytes a job.
+//! What waits, in RAM: ready jobs by queue, and those due later.
 
 use std::collections::{BTreeMap, BTreeSet};
 

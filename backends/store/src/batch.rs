@@ -1,4 +1,4 @@
-use crate::{Encoded, Fence, Key, OpeningTag, QueueName, StateKind, StoreId, Timestamp};
+use crate::{Encoded, Fence, Key, OpeningTag, QueueName, StateKind, Timestamp};
 
 /// Blind puts and deletes of whole rows that take effect together or not at all.
 ///
@@ -10,7 +10,6 @@ pub struct Batch {
     fence: Fence,
     expects: Option<OpeningTag>,
     writes: Vec<Write>,
-    bytes: usize,
 }
 
 /// One write of a [`Batch`].
@@ -59,7 +58,6 @@ impl Batch {
             fence,
             expects: Some(fence.opening),
             writes: Vec::new(),
-            bytes: 0,
         }
     }
 
@@ -90,7 +88,6 @@ impl Batch {
     /// Puts bytes as they are, sound or not: how the suite brings damage into any store.
     #[cfg(feature = "conformance")]
     pub(crate) fn put_raw(&mut self, key: Key, row: Vec<u8>) {
-        self.bytes = self.bytes.saturating_add(row.len());
         self.writes.push(Write::Put {
             key,
             row,
@@ -100,13 +97,7 @@ impl Batch {
 
     fn push(&mut self, key: Key, row: Encoded, columns: Option<Columns>) {
         let row = row.seal(key);
-        self.bytes = self.bytes.saturating_add(row.len());
         self.writes.push(Write::Put { key, row, columns });
-    }
-
-    /// The store that the batch was made for.
-    pub fn store(&self) -> StoreId {
-        self.fence.store
     }
 
     /// What the store's fence becomes when the batch takes effect.
@@ -123,11 +114,6 @@ impl Batch {
     /// The writes, in order.
     pub fn writes(&self) -> &[Write] {
         &self.writes
-    }
-
-    /// The bytes of all rows put, headers included.
-    pub fn bytes(&self) -> usize {
-        self.bytes
     }
 
     /// One of the writes is of this key.
