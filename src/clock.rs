@@ -74,6 +74,15 @@ impl Clock {
         }
     }
 
+    /// The end of a sleep of a millisecond at most. `None` by a manual clock: it would not end.
+    pub(crate) fn nap(&self) -> Option<Steady> {
+        match self {
+            Self::System { .. } => Some(self.now().steady.after(Duration::from_millis(1))),
+            #[cfg(feature = "testing")]
+            Self::Manual(_) => None,
+        }
+    }
+
     /// Names somebody who waits by this clock. The system's needs not know.
     pub(crate) fn tell<W: Wake + 'static>(&self, waiter: &Arc<W>) {
         let _ = waiter;

@@ -424,7 +424,7 @@ impl Shared {
             pool.halt();
         }
         self.inbox.drain();
-        if runtime::is_own_thread() {
+        if runtime::is_own_thread(self.origin.opening) {
             let running = self.pools.iter().flat_map(|pool| pool.all_running());
             let still_running = running
                 .map(|(job, thread)| StillRunning { job, thread })

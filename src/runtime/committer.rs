@@ -78,10 +78,11 @@ impl Committer {
         loop {
             *taken = None;
             let until = self.next_wake();
+            let nap = self.nap();
             // Lets those who are about to say something say it, so that they share a commit. Where
             // nobody is, this returns at once.
             std::thread::yield_now();
-            let taken = taken.insert(self.shared.inbox.take(until));
+            let taken = taken.insert(self.shared.inbox.take(nap, until));
             self.turn(taken)?;
             if self.is_over(&taken.intake) {
                 return Ok(());
@@ -112,6 +113,13 @@ impl Committer {
         }
         self.prune()?;
         self.commit()
+    }
+
+    /// Until when the committer may leave ends of jobs unwritten, so that more share a commit: only
+    /// while its workers have jobs at hand, and never where one of them is about to have none.
+    fn nap(&self) -> Option<Steady> {
+        let busy = self.shared.pools.iter().any(|pool| pool.is_filled());
+        busy.then(|| self.shared.clock.nap()).flatten()
     }
 
     /// Until when the committer may sleep if nobody calls.
@@ -435,7 +443,7 @@ impl Committer {
     /// The last steps: nobody waits in vain, and the store is free for its next owner.
     fn end(mut self) {
         // What came in while the last turn went on. Dropping it answers its callers.
-        drop(self.shared.inbox.take(Some(Steady::default())));
+        drop(self.shared.inbox.take(None, Some(Steady::default())));
         self.account();
         self.shared.waiters.dismiss(&self.shared.clock);
         // A store that cannot end in order has said so by its commits, or has lost nothing.

@@ -120,9 +120,11 @@ struct State {
     /// Rings when what is in `commands` now has been dealt with.
     bell: Arc<Bell>,
     intake: Intake,
-    /// Something other than a command wants the committer to look.
-    nudged: bool,
+    /// Something wants the committer to look at once.
+    hurry: bool,
     asleep: bool,
+    /// The committer sleeps on though there are commands, unless something has haste.
+    naps: bool,
     blocked: usize,
 }
 
@@ -150,6 +152,15 @@ impl Drop for Taken {
     }
 }
 
+/// When the committer must look at what a worker says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Haste {
+    /// At once: somebody waits for it, or workers will be out of jobs.
+    Now,
+    /// Before its nap is over.
+    Soon,
+}
+
 /// What to do where the inbox is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WhenFull {
@@ -164,8 +175,9 @@ impl Inbox {
             weight: 0,
             bell: Arc::default(),
             intake: Intake::Open,
-            nudged: false,
+            hurry: false,
             asleep: false,
+            naps: false,
             blocked: 0,
         };
         let inbox = Arc::new(Self {
@@ -188,7 +200,7 @@ impl Inbox {
         command: impl FnOnce(Reply<T>) -> Command,
     ) -> Result<T, Error> {
         let reply = Reply::new();
-        let bell = self.push(act, command(reply.clone()), when_full)?;
+        let bell = self.push(act, command(reply.clone()), when_full, Haste::Now)?;
         bell.wait(&self.clock, None);
         // The committer ended before it came to this command, or while it was at it.
         reply.take().unwrap_or_else(|| Err(self.refusal(act)))
@@ -196,12 +208,18 @@ impl Inbox {
 
     /// Leaves what a worker has to say. Waits for room, which is the pools' back-pressure; an error
     /// says that nobody will read it.
-    pub(crate) fn report(&self, command: Command) -> Result<(), Error> {
-        self.push("record the end of a job", command, WhenFull::Wait)
+    pub(crate) fn report(&self, command: Command, haste: Haste) -> Result<(), Error> {
+        self.push("record the end of a job", command, WhenFull::Wait, haste)
             .map(|_| ())
     }
 
-    fn push(&self, act: &str, command: Command, when_full: WhenFull) -> Result<Arc<Bell>, Error> {
+    fn push(
+        &self,
+        act: &str,
+        command: Command,
+        when_full: WhenFull,
+        haste: Haste,
+    ) -> Result<Arc<Bell>, Error> {
         let from_worker = matches!(command, Command::Settle(_) | Command::Unreadable { .. });
         let weight = command.weight();
         let mut state = self.state.lock();
@@ -228,9 +246,10 @@ impl Inbox {
         state.weight += weight;
         state.commands.push(command);
         let bell = Arc::clone(&state.bell);
-        let asleep = std::mem::take(&mut state.asleep);
+        state.hurry |= haste == Haste::Now;
+        let wake = (state.hurry || !state.naps) && std::mem::take(&mut state.asleep);
         drop(state);
-        if asleep {
+        if wake {
             self.arrived.wake_one();
         }
         Ok(bell)
@@ -238,16 +257,23 @@ impl Inbox {
 
     /// Takes all commands, waiting for the first until that moment. Empty where the moment came, or
     /// something else wants looking at.
-    pub(crate) fn take(&self, until: Option<Steady>) -> Taken {
+    ///
+    /// Until the nap is over it waits for one that has [haste](Haste) and leaves the others where they
+    /// are, so that they share a commit.
+    pub(crate) fn take(&self, nap: Option<Steady>, until: Option<Steady>) -> Taken {
         let mut state = self.state.lock();
-        while state.commands.is_empty() && !state.nudged {
+        state.naps = nap.is_some();
+        while !state.hurry && (state.naps || state.commands.is_empty()) {
             state.asleep = true;
-            if self.arrived.wait(&mut state, &self.clock, until) == Woken::Due {
+            let moment = if state.naps { nap } else { until };
+            if self.arrived.wait(&mut state, &self.clock, moment) == Woken::Due
+                && !std::mem::take(&mut state.naps)
+            {
                 break;
             }
         }
         state.asleep = false;
-        state.nudged = false;
+        state.hurry = false;
         state.weight = 0;
         let taken = Taken {
             commands: std::mem::take(&mut state.commands),
@@ -269,7 +295,7 @@ impl Inbox {
 
     /// Makes the committer look again.
     pub(crate) fn nudge(&self) {
-        self.state.lock().nudged = true;
+        self.state.lock().hurry = true;
         self.arrived.wake_one();
     }
 
@@ -300,7 +326,7 @@ impl Inbox {
         if rank(&to) > rank(&state.intake) {
             state.intake = to;
         }
-        state.nudged = true;
+        state.hurry = true;
         drop(state);
         self.arrived.wake_one();
         self.room.wake_all();
@@ -321,5 +347,83 @@ fn refusal(intake: &Intake, act: &str) -> Error {
 impl Wake for Inbox {
     fn wake(&self) {
         self.arrived.wake_from(&self.state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inbox() -> (Arc<Inbox>, Steady) {
+        let clock = Clock::system();
+        let later = clock
+            .now()
+            .steady
+            .after(std::time::Duration::from_secs(3_600));
+        (Inbox::new(8, &clock), later)
+    }
+
+    fn report(inbox: &Inbox, haste: Haste) {
+        let command = Command::Unreadable {
+            number: JobNumber(1),
+            token: Token {
+                opening: jobkeep_store::OpeningTag(1),
+                sequence: 1,
+            },
+            reason: String::new(),
+        };
+        inbox.report(command, haste).unwrap();
+    }
+
+    /// Takes on another thread, and goes on with `act` once that one sleeps.
+    fn taken_while(
+        inbox: &Inbox,
+        nap: Option<Steady>,
+        until: Option<Steady>,
+        act: impl FnOnce(),
+    ) -> usize {
+        std::thread::scope(|scope| {
+            let taker = scope.spawn(|| inbox.take(nap, until).commands.len());
+            while !inbox.state.lock().asleep {
+                std::thread::yield_now();
+            }
+            act();
+            taker.join().unwrap()
+        })
+    }
+
+    #[test]
+    fn a_nap_ends_for_what_has_haste_and_brings_what_has_not() {
+        let (inbox, later) = inbox();
+        let taken = taken_while(&inbox, Some(later), None, || {
+            report(&inbox, Haste::Soon);
+            report(&inbox, Haste::Soon);
+            assert!(inbox.state.lock().asleep);
+            report(&inbox, Haste::Now);
+        });
+        assert_eq!(taken, 3);
+    }
+
+    #[test]
+    fn there_is_no_nap_where_something_has_haste_already() {
+        let (inbox, later) = inbox();
+        report(&inbox, Haste::Now);
+        assert_eq!(inbox.take(Some(later), None).commands.len(), 1);
+    }
+
+    #[test]
+    fn a_nap_that_is_over_brings_what_there_is() {
+        let (inbox, _) = inbox();
+        report(&inbox, Haste::Soon);
+        let over = Steady::default();
+        assert_eq!(inbox.take(Some(over), None).commands.len(), 1);
+    }
+
+    #[test]
+    fn after_a_nap_everything_wakes() {
+        let (inbox, _) = inbox();
+        let over = Steady::default();
+        let taken = taken_while(&inbox, Some(over), None, || report(&inbox, Haste::Soon));
+        assert_eq!(taken, 1);
     }
 }

@@ -5,20 +5,22 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
 
+use jobkeep_store::OpeningTag;
+
 thread_local! {
-    /// This thread belongs to a manager.
-    static OWN: Cell<bool> = const { Cell::new(false) };
+    /// The manager that this thread belongs to.
+    static OWNER: Cell<Option<OpeningTag>> = const { Cell::new(None) };
     static LOCATION: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 /// Marks the present thread as one of a manager's.
-pub(super) fn own_this_thread() {
-    OWN.set(true);
+pub(super) fn own_this_thread(manager: OpeningTag) {
+    OWNER.set(Some(manager));
 }
 
-/// The present thread is one of a manager's: it must never wait for that manager's end.
-pub(crate) fn is_own_thread() -> bool {
-    OWN.get()
+/// The present thread is one of this manager's: it must never wait for that manager's end.
+pub(crate) fn is_own_thread(manager: OpeningTag) -> bool {
+    OWNER.get() == Some(manager)
 }
 
 /// Makes the panic hook note where a panic of one of our threads was. The hook that was there runs
@@ -28,7 +30,7 @@ pub(super) fn watch() {
     WATCH.call_once(|| {
         let before = take_hook();
         set_hook(Box::new(move |panic| {
-            if OWN.get() {
+            if OWNER.get().is_some() {
                 let location = panic
                     .location()
                     .map(ToString::to_string)

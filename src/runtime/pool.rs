@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jobkeep_store::{JobNumber, QueueName, Token};
 
+use super::inbox::Haste;
 use super::signal::Signal;
 use crate::clock::Clock;
 use crate::context::Running;
@@ -23,6 +24,8 @@ pub(crate) struct Pool {
 struct State {
     /// Handed over and not taken, in the core's order.
     shelf: BTreeMap<Order, Handed>,
+    /// How many there were on the shelf after the last hand-over.
+    filled: usize,
     /// Taken since the committer last looked.
     taken: Vec<JobNumber>,
     /// On a worker now.
@@ -70,6 +73,7 @@ impl Pool {
     pub(crate) fn new(queue: QueueName, workers: usize, hand_over: usize) -> Self {
         let state = State {
             shelf: BTreeMap::new(),
+            filled: 0,
             taken: Vec::new(),
             running: HashMap::new(),
             idle: workers,
@@ -112,7 +116,8 @@ impl Pool {
         state
             .shelf
             .extend(jobs.map(|handed| (handed.order, handed)));
-        let posted = state.shelf.len() - before;
+        state.filled = state.shelf.len();
+        let posted = state.filled - before;
         let wake = posted.min(state.asleep);
         drop(state);
         for _ in 0..wake {
@@ -148,11 +153,16 @@ impl Pool {
 
     /// A worker is done with its job. Said before the job's end is reported, so that the turn which
     /// learns of the end finds the worker free: nothing else would wake the committer for it.
-    pub(crate) fn done(&self, number: JobNumber) {
+    pub(crate) fn done(&self, number: JobNumber) -> Haste {
         let mut state = self.state.lock();
         state.running.remove(&number);
         state.finished += 1;
         state.idle += 1;
+        if 4 * state.shelf.len() > state.filled {
+            Haste::Soon
+        } else {
+            Haste::Now
+        }
     }
 
     /// The next job for a worker, or `None` when it is to end.
@@ -177,6 +187,11 @@ impl Pool {
             self.work.wait(&mut state, clock, None);
             state.asleep -= 1;
         }
+    }
+
+    /// There are jobs on the shelf.
+    pub(crate) fn is_filled(&self) -> bool {
+        !self.state.lock().shelf.is_empty()
     }
 
     /// A job that a worker has now.

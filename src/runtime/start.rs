@@ -288,10 +288,11 @@ fn start_threads(shared: &Arc<Shared>, engine: Engine) -> std::io::Result<()> {
         }
     }
     let committer = Committer::new(engine, Arc::clone(shared));
+    let manager = shared.origin.opening;
     let committer = Builder::new()
         .name("jobkeep-committer".into())
         .spawn(move || {
-            panics::own_this_thread();
+            panics::own_this_thread(manager);
             committer.run();
         })?;
     shared.ending.keep_threads(committer, workers);
@@ -309,7 +310,7 @@ fn start_worker(
     pool.thread_started();
     let ended = Arc::clone(&pool);
     let spawned = Builder::new().name(name).spawn(move || {
-        panics::own_this_thread();
+        panics::own_this_thread(shared.origin.opening);
         work(&shared, &pool);
     });
     if spawned.is_err() {
@@ -324,9 +325,9 @@ fn work(shared: &Arc<Shared>, pool: &Pool) {
     while let Some((handed, running)) = pool.next(&thread, &shared.clock) {
         let number = handed.order.number;
         let command = execute::execute(shared, handed, &running);
-        pool.done(number);
+        let haste = pool.done(number);
         // Where nobody reads it any more, the committer's last word names the job.
-        drop(shared.inbox.report(command));
+        drop(shared.inbox.report(command, haste));
     }
     pool.thread_ended();
     // The committer may be waiting for the last of us.

@@ -31,6 +31,7 @@ mod retention;
 mod retrying;
 mod shutdown;
 mod starting;
+mod threads;
 mod thumbnails;
 mod tidy;
 mod timing;
@@ -119,6 +120,7 @@ behaviours! {
         nothing_is_accepted_afterwards
         what_waits_for_room_is_refused
         a_job_may_shut_its_own_manager_down
+        a_job_that_shuts_another_manager_down_waits_for_it
         a_waiter_learns_of_the_end
         a_waiter_gets_what_ends_within_the_grace;
     errors:

@@ -4,7 +4,7 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread::scope;
 use std::time::Duration;
 
-use jobkeep::{Builder, JobError, JobNumber, Manager, NewJob, Queue, Shutdown};
+use jobkeep::{Builder, JobError, JobNumber, Manager, MemoryStore, NewJob, Queue, Shutdown};
 
 use crate::gate::GatedStore;
 use crate::place::{
@@ -362,6 +362,32 @@ pub(crate) fn a_job_may_shut_its_own_manager_down(place: &dyn Place) {
     assert!(manager.enqueue(work("b")).unwrap_err().is_shut_down());
     let manager = one_worker(place).start().unwrap();
     assert!(manager.completed(&receipt).unwrap().is_some());
+}
+
+pub(crate) fn a_job_that_shuts_another_manager_down_waits_for_it(place: &dyn Place) {
+    let door = Door::new();
+    let other = through(one_worker(place), &door).start().unwrap();
+    let receipt = other.enqueue(work("other")).unwrap();
+    door.arrived();
+    let (begins, begun) = channel();
+    let (inside, begins) = (other.clone(), Mutex::new(begins));
+    let manager = Manager::builder(MemoryStore::new())
+        .handle::<Work>(move |_, _| {
+            begins.lock().unwrap().send(()).unwrap();
+            let shutdown = inside.shutdown(PATIENCE)?;
+            Ok(format!("{shutdown:?}"))
+        })
+        .start()
+        .unwrap();
+    let shutting = manager.enqueue(work("shutting")).unwrap();
+    begun.recv_timeout(PATIENCE).unwrap();
+    until_shut_down(&other);
+    door.open(1);
+    let done = manager.wait(&shutting, PATIENCE).unwrap();
+    let output = done.output().unwrap();
+    assert_eq!(*output, format!("{:?}", report(1, 0)));
+    let again = one_worker(place).start().unwrap();
+    assert!(again.completed(&receipt).unwrap().is_some());
 }
 
 pub(crate) fn a_waiter_learns_of_the_end(place: &dyn Place) {
