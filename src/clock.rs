@@ -74,13 +74,11 @@ impl Clock {
         }
     }
 
-    /// The end of a sleep of a millisecond at most. `None` by a manual clock: it would not end.
+    /// The end of a sleep of a millisecond at most; `None` by a manual clock, whose sleep would not
+    /// end.
     pub(crate) fn nap(&self) -> Option<Steady> {
-        match self {
-            Self::System { .. } => Some(self.now().steady.after(Duration::from_millis(1))),
-            #[cfg(feature = "testing")]
-            Self::Manual(_) => None,
-        }
+        let end = self.now().steady.after(Duration::from_millis(1));
+        self.instant(end).map(|_| end)
     }
 
     /// Names somebody who waits by this clock. The system's needs not know.
