@@ -1,32 +1,29 @@
 //! The only writer of the store.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::ops::ControlFlow;
 use std::time::Duration;
 
-use jobkeep_store::{JobNumber, Key, RowError, Space, StoreError, get_typed};
+use jobkeep_store::{JobNumber, RowError, StoreError};
 
-use super::inbox::{Command, Intake, Promise, Reply, Taken};
+use super::command::Promise;
+use super::inbox::{Intake, Taken};
 use super::panics;
-use super::shared::{FindError, Shared, Shutdown, StillRunning};
-use crate::Error;
+use super::shared::{Shared, Shutdown, StillRunning};
 use crate::clock::Steady;
-use crate::core::{self, EncodedJob, Engine, Found, KeyClaim, Next, Subject};
-use crate::finished::Status;
+use crate::core::Engine;
 use crate::sync::Arc;
 
 /// The committer: the engine, and what it works for.
 #[derive(Debug)]
 pub(crate) struct Committer {
-    engine: Engine,
-    shared: Arc<Shared>,
+    pub(super) engine: Engine,
+    pub(super) shared: Arc<Shared>,
     /// No job is claimed any more.
     quiet: bool,
     /// Answers that speak of the commit to come: taken back where it fails.
-    promised: Vec<Arc<dyn Promise>>,
+    pub(super) promised: Vec<Arc<dyn Promise>>,
     /// Jobs whose ends the commit to come records.
-    settled: Vec<JobNumber>,
+    pub(super) settled: Vec<JobNumber>,
     report: Shutdown,
 }
 
@@ -160,88 +157,6 @@ impl Committer {
         }
     }
 
-    fn step(&mut self, command: Command) -> Result<(), StoreError> {
-        match command {
-            Command::Accept { jobs, reply } => self.accept(jobs, reply),
-            Command::Settle(settlement) => {
-                let number = settlement.number;
-                if let Some(hash) = settlement.key {
-                    // Where it is damaged, the job ends all the same.
-                    let _ = self.learn_key(hash)?;
-                }
-                if self.engine.settle(*settlement).map_err(defect)? {
-                    self.settled.push(number);
-                }
-                Ok(())
-            }
-            Command::Unreadable {
-                number,
-                token,
-                reason,
-            } => {
-                self.engine.park_unreadable(number, token, reason);
-                Ok(())
-            }
-            Command::Look { number, reply } => {
-                let status = self.look(number)?;
-                self.answer(reply, status);
-                Ok(())
-            }
-            Command::Cancel { number, reply } => {
-                self.withdraw(number);
-                self.operate(number, reply, Engine::cancel)?;
-                for pool in &self.shared.pools {
-                    pool.request_cancel(number);
-                }
-                Ok(())
-            }
-            Command::Retry { number, reply } => {
-                let order = self.shared.order(self.shared.clock.now());
-                self.operate(number, reply, |engine, subject| {
-                    engine.retry(subject, order)
-                })
-            }
-            Command::Remove { number, reply } => {
-                self.withdraw(number);
-                self.operate(number, reply, Engine::remove)
-            }
-            Command::Count { reply } => {
-                let counts = self.engine.counts();
-                self.answer(reply, Ok(counts));
-                Ok(())
-            }
-        }
-    }
-
-    fn accept(
-        &mut self,
-        jobs: Vec<(EncodedJob, Option<KeyClaim>)>,
-        reply: Reply<Vec<JobNumber>>,
-    ) -> Result<(), StoreError> {
-        for (job, claim) in &jobs {
-            if let Some(claim) = claim
-                && let Err(damage) = self.learn_key(claim.hash)?
-            {
-                let (name, key) = job.name_and_key().unwrap_or_default();
-                self.answer(reply, Err(Error::key_damaged(name, key, damage)));
-                return Ok(());
-            }
-        }
-        let accepted = self.engine.accept(jobs);
-        self.answer(reply, accepted);
-        Ok(())
-    }
-
-    /// Leaves an answer, which stands if the commit to come succeeds.
-    fn answer<T: fmt::Debug + Send + 'static>(
-        &mut self,
-        reply: Reply<T>,
-        answer: Result<T, Error>,
-    ) {
-        reply.give(answer);
-        self.promised.push(reply.promise());
-    }
-
     /// The commit to come has failed: nobody is told what it did not make true.
     fn take_back(&mut self) {
         for promise in self.promised.drain(..) {
@@ -250,148 +165,8 @@ impl Committer {
         self.report.unrecorded.append(&mut self.settled);
     }
 
-    /// Gives the engine the row of an idempotency key, once a group. A damaged row is the inner
-    /// error: the engine does not learn it, and so leaves it as it is.
-    fn learn_key(&mut self, hash: u64) -> Result<Result<(), StoreError>, StoreError> {
-        if self.engine.lacks_key(hash) {
-            match get_typed(&*self.shared.store, Key::new(Space::Unique, hash)) {
-                Ok(row) => self.engine.learn_key(hash, row.unwrap_or_default()),
-                Err(damage) if damage.is_damaged() => return Ok(Err(damage)),
-                Err(cause) => return Err(cause),
-            }
-        }
-        Ok(Ok(()))
-    }
-
-    /// Takes a job back that was handed over and not taken.
-    fn withdraw(&mut self, number: JobNumber) {
-        if let Some((queue, token)) = self.engine.claim_of(number)
-            && let Some(pool) = self.shared.pools.get(usize::from(queue))
-            && pool.withdraw(number)
-        {
-            self.engine.hand_back(number, token);
-        }
-    }
-
-    fn operate(
-        &mut self,
-        number: JobNumber,
-        reply: Reply<()>,
-        act: impl FnOnce(&mut Engine, Subject) -> core::Operated<()>,
-    ) -> Result<(), StoreError> {
-        let subject = match self.subject(number)? {
-            Ok(subject) => subject,
-            Err(error) => {
-                self.answer(reply, Err(error));
-                return Ok(());
-            }
-        };
-        let done = act(&mut self.engine, subject).map_err(defect)?;
-        self.answer(reply, done);
-        Ok(())
-    }
-
-    /// What the store and the configuration say of a job.
-    fn subject(&mut self, number: JobNumber) -> Result<Result<Subject, Error>, StoreError> {
-        let found = match self.find(number)? {
-            Ok(found) => found,
-            Err(error) => return Ok(Err(error)),
-        };
-        let (mut origins, mut key) = (None, None);
-        if let Found::Live(record) | Found::Done(record) = &found {
-            origins = self.shared.origins(record.queue.as_str(), &record.name);
-            let store = self.shared.origin.store;
-            key = record
-                .key
-                .as_ref()
-                .map(|key| core::key_hash(store, &record.name, key));
-        }
-        if let Some(hash) = key
-            && self.learn_key(hash)?.is_err()
-        {
-            // Nobody else can claim it, and it keeps nobody from acting on the job.
-            key = None;
-        }
-        Ok(Ok(Subject {
-            number,
-            found,
-            origins,
-            key,
-        }))
-    }
-
-    /// The job as this group has left it.
-    fn find(&mut self, number: JobNumber) -> Result<Result<Found, Error>, StoreError> {
-        if self.engine.touches(number) {
-            // What the store shows of it is not what this group has made of it.
-            self.commit()?;
-        }
-        let found = self.shared.find(number);
-        Ok(found.map_err(|cause| find_failed(number, cause)))
-    }
-
-    fn look(&mut self, number: JobNumber) -> Result<Result<Status, Error>, StoreError> {
-        let record = match self.find(number)? {
-            Ok(Found::Live(record) | Found::Done(record)) => *record,
-            Ok(Found::Nowhere) => return Ok(Err(self.engine.nowhere(number))),
-            Err(error) => return Ok(Err(error)),
-        };
-        let running = self
-            .shared
-            .pools
-            .iter()
-            .find_map(|pool| pool.running(number));
-        let origins = self.shared.origins(record.queue.as_str(), &record.name);
-        let (state, parked) = self.engine.stand(number, &record, origins);
-        let progress = running.and_then(|running| *running.progress.lock());
-        Ok(Ok(Status {
-            state,
-            parked,
-            record,
-            progress,
-        }))
-    }
-
-    fn prune(&mut self) -> Result<(), StoreError> {
-        let mut budget = self.engine.prune_budget();
-        loop {
-            match self.engine.prune(&mut budget).map_err(defect)? {
-                Next::Rest => return Ok(()),
-                Next::Read(space, from) => self.read_front(space, from)?,
-                Next::Keys(keys) => {
-                    for (hash, _) in &keys {
-                        // A damaged one holds its keys for ever: the lesser evil.
-                        let _ = self.learn_key(*hash)?;
-                    }
-                    self.engine.expire_keys(&keys);
-                }
-            }
-        }
-    }
-
-    /// Gives the engine the first row of an expiring space.
-    fn read_front(&mut self, space: Space, from: u64) -> Result<(), StoreError> {
-        let mut learned = Ok(());
-        let mut key = None;
-        let engine = &mut self.engine;
-        Shared::each_row(&*self.shared.store, space, from, &mut |found, row| {
-            key = Some(found);
-            learned = engine.learn_expiring(space, Some((found, row)));
-            ControlFlow::Break(())
-        })?;
-        match (key, learned) {
-            (Some(_), Ok(())) => Ok(()),
-            // Its jobs are kept for ever: the lesser evil, and `verify` tells.
-            (Some(key), Err(_)) => {
-                engine.skip_expiring(key);
-                Ok(())
-            }
-            (None, _) => engine.learn_expiring(space, None).map_err(defect),
-        }
-    }
-
     /// Writes the group, and lets happen what it allows.
-    fn commit(&mut self) -> Result<(), StoreError> {
+    pub(super) fn commit(&mut self) -> Result<(), StoreError> {
         let group = self.engine.end_group().map_err(defect)?;
         if !group.batch.is_empty() {
             self.shared.store.commit(&group.batch)?;
@@ -474,14 +249,6 @@ impl Committer {
 }
 
 /// A record that does not encode is no fault of the store's, but the group cannot be written.
-fn defect(cause: RowError) -> StoreError {
+pub(super) fn defect(cause: RowError) -> StoreError {
     StoreError::failed("prepare a commit", "the manager", cause)
-}
-
-pub(crate) fn find_failed(number: JobNumber, cause: FindError) -> Error {
-    match cause {
-        FindError::Store(cause) => Error::store(format_args!("look up job {number}"), cause),
-        FindError::SetAside(reason) => Error::set_aside(number, reason),
-        damage @ (FindError::Row(_) | FindError::Missing(_)) => Error::damaged(number, damage),
-    }
 }

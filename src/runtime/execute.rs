@@ -2,7 +2,7 @@
 
 use jobkeep_store::{JobNumber, JobRecord, Kept, Key};
 
-use super::inbox::Command;
+use super::command::Command;
 use super::panics;
 use super::shared::Shared;
 use crate::context::{Context, Running};

@@ -4,21 +4,24 @@
 //! committer, store.
 
 mod bell;
+mod command;
 mod committer;
 mod execute;
 mod inbox;
 mod panics;
 mod pool;
+mod prune;
 mod shared;
 mod signal;
 mod start;
+mod step;
 mod waiters;
 
-pub(crate) use committer::find_failed;
+pub(crate) use command::{Command, Reply};
 pub(crate) use inbox::WhenFull;
-pub(crate) use inbox::{Command, Reply};
 pub(crate) use panics::is_own_thread;
 pub(crate) use shared::{FindError, Shared};
 pub use shared::{Shutdown, StillRunning};
 pub use start::Recovery;
 pub(crate) use start::{Parts, start};
+pub(crate) use step::find_failed;

@@ -1,0 +1,206 @@
+//! One command: what it makes of the group, and its answer.
+
+use std::fmt;
+
+use jobkeep_store::{JobNumber, Key, Space, StoreError, get_typed};
+
+use super::command::{Command, Reply};
+use super::committer::{Committer, defect};
+use super::shared::FindError;
+use crate::Error;
+use crate::core::{self, EncodedJob, Engine, Found, KeyClaim, Subject};
+use crate::finished::Status;
+
+impl Committer {
+    pub(super) fn step(&mut self, command: Command) -> Result<(), StoreError> {
+        match command {
+            Command::Accept { jobs, reply } => self.accept(jobs, reply),
+            Command::Settle(settlement) => {
+                let number = settlement.number;
+                if let Some(hash) = settlement.key {
+                    // Where it is damaged, the job ends all the same.
+                    let _ = self.learn_key(hash)?;
+                }
+                if self.engine.settle(*settlement).map_err(defect)? {
+                    self.settled.push(number);
+                }
+                Ok(())
+            }
+            Command::Unreadable {
+                number,
+                token,
+                reason,
+            } => {
+                self.engine.park_unreadable(number, token, reason);
+                Ok(())
+            }
+            Command::Look { number, reply } => {
+                let status = self.look(number)?;
+                self.answer(reply, status);
+                Ok(())
+            }
+            Command::Cancel { number, reply } => {
+                self.withdraw(number);
+                self.operate(number, reply, Engine::cancel)?;
+                for pool in &self.shared.pools {
+                    pool.request_cancel(number);
+                }
+                Ok(())
+            }
+            Command::Retry { number, reply } => {
+                let order = self.shared.order(self.shared.clock.now());
+                self.operate(number, reply, |engine, subject| {
+                    engine.retry(subject, order)
+                })
+            }
+            Command::Remove { number, reply } => {
+                self.withdraw(number);
+                self.operate(number, reply, Engine::remove)
+            }
+            Command::Count { reply } => {
+                let counts = self.engine.counts();
+                self.answer(reply, Ok(counts));
+                Ok(())
+            }
+        }
+    }
+
+    fn accept(
+        &mut self,
+        jobs: Vec<(EncodedJob, Option<KeyClaim>)>,
+        reply: Reply<Vec<JobNumber>>,
+    ) -> Result<(), StoreError> {
+        for (job, claim) in &jobs {
+            if let Some(claim) = claim
+                && let Err(damage) = self.learn_key(claim.hash)?
+            {
+                let (name, key) = job.name_and_key().unwrap_or_default();
+                self.answer(reply, Err(Error::key_damaged(name, key, damage)));
+                return Ok(());
+            }
+        }
+        let accepted = self.engine.accept(jobs);
+        self.answer(reply, accepted);
+        Ok(())
+    }
+
+    /// Leaves an answer, which stands if the commit to come succeeds.
+    fn answer<T: fmt::Debug + Send + 'static>(
+        &mut self,
+        reply: Reply<T>,
+        answer: Result<T, Error>,
+    ) {
+        reply.give(answer);
+        self.promised.push(reply.promise());
+    }
+
+    /// Gives the engine the row of an idempotency key, once a group. A damaged row is the inner
+    /// error: the engine does not learn it, and so leaves it as it is.
+    pub(super) fn learn_key(&mut self, hash: u64) -> Result<Result<(), StoreError>, StoreError> {
+        if self.engine.lacks_key(hash) {
+            match get_typed(&*self.shared.store, Key::new(Space::Unique, hash)) {
+                Ok(row) => self.engine.learn_key(hash, row.unwrap_or_default()),
+                Err(damage) if damage.is_damaged() => return Ok(Err(damage)),
+                Err(cause) => return Err(cause),
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Takes a job back that was handed over and not taken.
+    fn withdraw(&mut self, number: JobNumber) {
+        if let Some((queue, token)) = self.engine.claim_of(number)
+            && let Some(pool) = self.shared.pools.get(usize::from(queue))
+            && pool.withdraw(number)
+        {
+            self.engine.hand_back(number, token);
+        }
+    }
+
+    fn operate(
+        &mut self,
+        number: JobNumber,
+        reply: Reply<()>,
+        act: impl FnOnce(&mut Engine, Subject) -> core::Operated<()>,
+    ) -> Result<(), StoreError> {
+        let subject = match self.subject(number)? {
+            Ok(subject) => subject,
+            Err(error) => {
+                self.answer(reply, Err(error));
+                return Ok(());
+            }
+        };
+        let done = act(&mut self.engine, subject).map_err(defect)?;
+        self.answer(reply, done);
+        Ok(())
+    }
+
+    /// What the store and the configuration say of a job.
+    fn subject(&mut self, number: JobNumber) -> Result<Result<Subject, Error>, StoreError> {
+        let found = match self.find(number)? {
+            Ok(found) => found,
+            Err(error) => return Ok(Err(error)),
+        };
+        let (mut origins, mut key) = (None, None);
+        if let Found::Live(record) | Found::Done(record) = &found {
+            origins = self.shared.origins(record.queue.as_str(), &record.name);
+            let store = self.shared.origin.store;
+            key = record
+                .key
+                .as_ref()
+                .map(|key| core::key_hash(store, &record.name, key));
+        }
+        if let Some(hash) = key
+            && self.learn_key(hash)?.is_err()
+        {
+            // Nobody else can claim it, and it keeps nobody from acting on the job.
+            key = None;
+        }
+        Ok(Ok(Subject {
+            number,
+            found,
+            origins,
+            key,
+        }))
+    }
+
+    /// The job as this group has left it.
+    fn find(&mut self, number: JobNumber) -> Result<Result<Found, Error>, StoreError> {
+        if self.engine.touches(number) {
+            // What the store shows of it is not what this group has made of it.
+            self.commit()?;
+        }
+        let found = self.shared.find(number);
+        Ok(found.map_err(|cause| find_failed(number, cause)))
+    }
+
+    fn look(&mut self, number: JobNumber) -> Result<Result<Status, Error>, StoreError> {
+        let record = match self.find(number)? {
+            Ok(Found::Live(record) | Found::Done(record)) => *record,
+            Ok(Found::Nowhere) => return Ok(Err(self.engine.nowhere(number))),
+            Err(error) => return Ok(Err(error)),
+        };
+        let running = self
+            .shared
+            .pools
+            .iter()
+            .find_map(|pool| pool.running(number));
+        let origins = self.shared.origins(record.queue.as_str(), &record.name);
+        let (state, parked) = self.engine.stand(number, &record, origins);
+        let progress = running.and_then(|running| *running.progress.lock());
+        Ok(Ok(Status {
+            state,
+            parked,
+            record,
+            progress,
+        }))
+    }
+}
+
+pub(crate) fn find_failed(number: JobNumber, cause: FindError) -> Error {
+    match cause {
+        FindError::Store(cause) => Error::store(format_args!("look up job {number}"), cause),
+        FindError::SetAside(reason) => Error::set_aside(number, reason),
+        damage @ (FindError::Row(_) | FindError::Missing(_)) => Error::damaged(number, damage),
+    }
+}
