@@ -92,7 +92,7 @@ pub use manager::Manager;
 pub use options::{Draft, NewJob};
 pub use receipt::{AnyJob, Receipt};
 pub use retry::Policy;
-pub use runtime::{Recovery, Shutdown, StillRunning};
+pub use runtime::{Health, Recovery, Shutdown, StillRunning};
 
 /// The program of the README compiles.
 #[cfg(all(doctest, feature = "redb"))]

@@ -9,7 +9,7 @@ use crate::enqueue::first;
 use crate::finished::{Completed, Finished, Status};
 use crate::receipt::Origin;
 use crate::runtime::{
-    self, Command, FindError, Recovery, Shared, Shutdown, StillRunning, WhenFull,
+    self, Command, FindError, Health, Recovery, Shared, Shutdown, StillRunning, WhenFull,
 };
 use crate::sync::Arc;
 use crate::{Builder, Draft, Enqueue, Error, Job, NewJob, Receipt};
@@ -44,6 +44,11 @@ impl Manager {
     /// What this manager found when it took the store over.
     pub fn recovery(&self) -> Recovery {
         self.0.recovery
+    }
+
+    /// Whether the store takes what is written to it, and since when it does not.
+    pub fn health(&self) -> Health {
+        self.shared().health.show()
     }
 
     /// Queues a job, or a [`NewJob`] with its options. Waits for room where the inbox is full.

@@ -1,8 +1,11 @@
 //! A job encoded for the store, on the thread of whoever has it in hand, so that the committer only
 //! moves bytes.
 
+use std::collections::HashMap;
+
 use jobkeep_store::{
-    Columns, Due, Encoded, JobRecord, Kept, QueueName, RowError, State, StateKind, Timestamp,
+    Columns, Due, Encoded, JobNumber, JobRecord, Kept, Key, QueueName, RowError, State, StateKind,
+    Timestamp,
 };
 
 use super::schedule::Line;
@@ -68,6 +71,50 @@ impl EncodedJob {
             has_output: record.output.as_ref().is_some_and(Kept::is_apart),
             record: (!state.is_final()).then_some(record),
         })
+    }
+
+    /// Moves the rows out, for a batch that may come back.
+    pub(crate) fn take(&mut self) -> Self {
+        Self {
+            line: self.line,
+            state: self.state,
+            head: self.head.take(),
+            columns: self.columns.clone(),
+            body: match &mut self.body {
+                Apart::Leave => Apart::Leave,
+                Apart::Put(body) => Apart::Put(body.take()),
+                Apart::Delete => Apart::Delete,
+            },
+            output: self.output.as_mut().map(Encoded::take),
+            has_body: self.has_body,
+            has_output: self.has_output,
+            record: None,
+        }
+    }
+
+    /// Takes the rows back from a batch that was not written.
+    pub(crate) fn refill(&mut self, number: JobNumber, rows: &mut HashMap<Key, Vec<u8>>) {
+        let head = if self.state.is_final() {
+            Key::done(number)
+        } else {
+            Key::live(number)
+        };
+        let body = match &mut self.body {
+            Apart::Put(body) => Some(body),
+            Apart::Leave | Apart::Delete => None,
+        };
+        let parts = [
+            (head, Some(&mut self.head)),
+            (Key::body(number), body),
+            (Key::output(number), self.output.as_mut()),
+        ];
+        for (key, part) in parts {
+            if let Some(part) = part.filter(|part| part.is_taken())
+                && let Some(row) = rows.remove(&key)
+            {
+                part.refill(row);
+            }
+        }
     }
 
     /// The job type and the idempotency key, where it has one and its record is at hand.

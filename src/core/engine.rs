@@ -13,6 +13,7 @@ use super::expiry::{Expiry, Next};
 use super::flight::Flight;
 use super::fresh::Fresh;
 use super::group::{Counts, Group, Handed};
+use super::open::Stored;
 use super::schedule::{Order, Schedule};
 use super::settle::Settlement;
 use super::state;
@@ -95,29 +96,31 @@ impl Engine {
     /// Writes how an attempt ended. A settlement without the current token changes nothing, and
     /// `false` says so.
     ///
-    /// The row of its key must have been learned.
+    /// The row of its key must have been learned. The rows move into the batch, and
+    /// [come back](Settlement::refill) if it is not written.
     ///
     /// # Errors
     /// Where a record cannot be encoded: a defect.
-    pub(crate) fn settle(&mut self, settlement: Settlement) -> Result<bool, RowError> {
+    pub(crate) fn settle(&mut self, settlement: &mut Settlement) -> Result<bool, RowError> {
         let Settlement {
             number,
             token,
-            mut job,
+            ref mut job,
             key,
-        } = settlement;
+        } = *settlement;
         let Some(claim) = self.flight.end(number, token) else {
             return Ok(false);
         };
+        let mut rows = job.take();
         // Decided on the worker, before it could know that somebody asked to cancel the job.
         if claim.cancel_requested
-            && let Some(mut record) = job.record.take()
+            && let Some(mut record) = job.record.clone()
             && state::cancel(&mut record, self.now.wall).is_ok()
         {
             let origins = job.line.origins();
-            job = EncodedJob::new(record, origins, job.body, job.output)?;
+            rows = EncodedJob::new(record, origins, rows.body, rows.output)?;
         }
-        self.file(number, job, key);
+        self.file(number, rows, key);
         Ok(true)
     }
 
@@ -223,7 +226,7 @@ impl Engine {
 
     /// Takes back a claim that no worker took: the job stands where it stood, and nothing was spent.
     pub(crate) fn hand_back(&mut self, number: JobNumber, token: Token) {
-        if let Some(claim) = self.flight.end(number, token) {
+        if let Some(claim) = self.flight.hand_back(number, token) {
             self.schedule
                 .put_back(claim.queue, claim.priority, claim.order);
         }
@@ -307,12 +310,28 @@ impl Engine {
 
     /// The group's commit is durable: the next one counts on.
     pub(crate) fn committed(&mut self, fence: Fence) {
+        self.flight.committed();
         self.fence = fence;
         let next = Fence {
             commit: fence.commit + 1,
             ..fence
         };
         self.group = Group::new(Batch::new(next));
+    }
+
+    /// The group is not written: begins anew from what the store has, where every live row is to be
+    /// [restored](Self::restore) before anything else happens. What runs goes on running.
+    pub(crate) fn roll_back(&mut self, rules: &Rules, stored: Stored) {
+        let totals = stored.totals.unwrap_or(self.totals);
+        self.flight.roll_back();
+        self.schedule = Schedule::new(rules.queues);
+        self.uniques = Uniques::new(rules.key_retention);
+        self.expiry = Expiry::new(rules.retention, rules.key_retention, stored.withdrawn);
+        self.totals = totals;
+        self.stored_totals = totals;
+        self.live = 0;
+        self.fresh = Fresh::default();
+        self.committed(self.fence);
     }
 
     /// The moments at which there is work without anybody asking, by each clock.
@@ -341,6 +360,11 @@ impl Engine {
     /// The number that the next job gets.
     pub(crate) fn first_number(&self) -> JobNumber {
         JobNumber(self.totals.next_number)
+    }
+
+    /// The last commit.
+    pub(crate) fn fence(&self) -> Fence {
+        self.fence
     }
 
     pub(crate) fn store(&self) -> StoreId {

@@ -26,6 +26,10 @@ pub(crate) struct Flight {
     claims: BTreeMap<JobNumber, Claim>,
     sequence: u64,
     taken: u64,
+    /// Claims that the present group made, and those that it ended: what a group that is not written
+    /// must give back.
+    made: Vec<JobNumber>,
+    ended: Vec<(JobNumber, Claim)>,
     /// The stored record no longer says what is here.
     changed: bool,
 }
@@ -37,6 +41,8 @@ impl Flight {
             claims: BTreeMap::new(),
             sequence: 0,
             taken: 0,
+            made: Vec::new(),
+            ended: Vec::new(),
             changed: true,
         }
     }
@@ -57,6 +63,7 @@ impl Flight {
             cancel_requested: false,
         };
         self.claims.insert(order.number, claim);
+        self.made.push(order.number);
         self.changed = true;
         token
     }
@@ -85,6 +92,13 @@ impl Flight {
     /// Ends the claim that shows this token. Without the right one nothing happens: that is the
     /// fence.
     pub(crate) fn end(&mut self, number: JobNumber, token: Token) -> Option<Claim> {
+        let claim = self.hand_back(number, token)?;
+        self.ended.push((number, claim));
+        Some(claim)
+    }
+
+    /// Ends a claim that no worker took and none will, whatever becomes of the group.
+    pub(crate) fn hand_back(&mut self, number: JobNumber, token: Token) -> Option<Claim> {
         self.claims
             .get(&number)
             .filter(|claim| claim.token == token)?;
@@ -92,6 +106,24 @@ impl Flight {
         self.taken -= u64::from(claim.taken);
         self.changed = true;
         Some(claim)
+    }
+
+    /// The group is written.
+    pub(crate) fn committed(&mut self) {
+        self.made.clear();
+        self.ended.clear();
+    }
+
+    /// The group is not written: what it claimed was never handed over, and what it ended has not
+    /// ended.
+    pub(crate) fn roll_back(&mut self) {
+        for number in self.made.drain(..) {
+            self.claims.remove(&number);
+        }
+        self.claims.extend(self.ended.drain(..));
+        let taken = self.claims.values().filter(|claim| claim.taken);
+        self.taken = taken.count() as u64;
+        self.changed = true;
     }
 
     pub(crate) fn len(&self) -> u64 {

@@ -23,7 +23,7 @@ pub(crate) use encoded::{EncodedJob, Origins, accept};
 pub(crate) use engine::{Engine, Rules};
 pub(crate) use expiry::Next;
 pub use group::Counts;
-pub(crate) use group::Handed;
+pub(crate) use group::{Group, Handed};
 pub(crate) use open::Stored;
 pub(crate) use operate::{Found, Operated, Subject};
 pub(crate) use schedule::Order;

@@ -74,7 +74,8 @@ impl Engine {
     ) -> Option<Timestamp> {
         self.live += 1;
         let origins = origins?;
-        if origins.known {
+        let elsewhere = self.flight.get(number).is_some() || self.unreadable.contains_key(&number);
+        if origins.known && !elsewhere {
             // A parked job is tried once more: what it lacked may be here now.
             let line = Line::new(origins, &place.state, place.priority, place.order);
             self.schedule.insert(number, line);

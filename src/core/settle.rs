@@ -1,9 +1,10 @@
 //! What the end of an attempt makes of its job: decided and encoded on the worker's thread.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jobkeep_store::{
-    Attempt, AttemptEnd, FailureKind, JobNumber, JobRecord, Kept, ParkReason, Timestamp, Token,
+    Attempt, AttemptEnd, FailureKind, JobNumber, JobRecord, Kept, Key, ParkReason, Timestamp, Token,
 };
 
 use super::encoded::{Apart, EncodedJob, Origins, keep};
@@ -53,6 +54,13 @@ pub(crate) struct Settlement {
     pub(crate) job: EncodedJob,
     /// The hash of its idempotency key.
     pub(crate) key: Option<u64>,
+}
+
+impl Settlement {
+    /// Takes its rows back from a batch that was not written.
+    pub(crate) fn refill(&mut self, rows: &mut HashMap<Key, Vec<u8>>) {
+        self.job.refill(self.number, rows);
+    }
 }
 
 /// Decides what becomes of the job. `seed` draws the backoff.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jobkeep_store::{JobNumber, Token};
+use jobkeep_store::{JobNumber, StoreError, Token};
 
 use crate::Error;
 use crate::core::{Counts, EncodedJob, KeyClaim, Settlement};
@@ -52,11 +52,42 @@ impl Command {
             _ => 1,
         }
     }
+
+    /// Somebody waits for it whose call can be refused; a worker's word is kept until it is written.
+    pub(super) fn is_refusable(&self) -> bool {
+        !matches!(self, Self::Settle(_) | Self::Unreadable { .. })
+    }
+
+    /// It needs no write.
+    pub(super) fn only_looks(&self) -> bool {
+        matches!(self, Self::Look { .. } | Self::Count { .. })
+    }
+
+    /// Tells its caller that the store does not take it.
+    pub(super) fn refuse(&self, cause: &Arc<StoreError>) {
+        match self {
+            Self::Accept { reply, .. } => reply.refuse(cause),
+            Self::Look { reply, .. } => reply.refuse(cause),
+            Self::Cancel { reply, .. } | Self::Retry { reply, .. } | Self::Remove { reply, .. } => {
+                reply.refuse(cause);
+            }
+            Self::Count { reply } => reply.refuse(cause),
+            Self::Settle(_) | Self::Unreadable { .. } => {}
+        }
+    }
 }
 
 /// Where the committer leaves an answer before it rings the group's bell.
 #[derive(Debug)]
-pub(crate) struct Reply<T>(Arc<Mutex<Option<Result<T, Error>>>>);
+pub(crate) struct Reply<T>(Arc<Mutex<Option<Answer<T>>>>);
+
+/// What the committer says to a caller.
+#[derive(Debug)]
+pub(crate) enum Answer<T> {
+    Given(Result<T, Error>),
+    /// The store did not take it. The caller knows what it had tried.
+    Refused(Arc<StoreError>),
+}
 
 impl<T> Reply<T> {
     pub(crate) fn new() -> Self {
@@ -64,11 +95,19 @@ impl<T> Reply<T> {
     }
 
     pub(crate) fn give(&self, answer: Result<T, Error>) {
-        *self.0.lock() = Some(answer);
+        *self.0.lock() = Some(Answer::Given(answer));
     }
 
-    pub(super) fn take(&self) -> Option<Result<T, Error>> {
-        self.0.lock().take()
+    fn refuse(&self, cause: &Arc<StoreError>) {
+        *self.0.lock() = Some(Answer::Refused(Arc::clone(cause)));
+    }
+
+    /// The answer, if there is one; `act` names the call in errors.
+    pub(super) fn take(&self, act: &str) -> Option<Result<T, Error>> {
+        Some(match self.0.lock().take()? {
+            Answer::Given(answer) => answer,
+            Answer::Refused(cause) => Err(Error::store(act, cause)),
+        })
     }
 }
 
@@ -85,7 +124,7 @@ pub(crate) trait Promise: fmt::Debug + Send + Sync {
     fn take_back(&self);
 }
 
-impl<T: fmt::Debug + Send> Promise for Mutex<Option<Result<T, Error>>> {
+impl<T: fmt::Debug + Send> Promise for Mutex<Option<Answer<T>>> {
     fn take_back(&self) {
         *self.lock() = None;
     }

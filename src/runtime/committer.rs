@@ -1,16 +1,17 @@
 //! The only writer of the store.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use jobkeep_store::{JobNumber, RowError, StoreError};
 
-use super::command::Promise;
+use super::command::{Command, Promise};
 use super::inbox::{Intake, Taken};
 use super::panics;
+use super::recover::{Recovered, Trouble};
 use super::shared::{Shared, Shutdown, StillRunning};
 use crate::clock::Steady;
-use crate::core::Engine;
+use crate::core::{Engine, Group};
 use crate::sync::Arc;
 
 /// The committer: the engine, and what it works for.
@@ -20,6 +21,16 @@ pub(crate) struct Committer {
     pub(super) shared: Arc<Shared>,
     /// No job is claimed any more.
     quiet: bool,
+    /// Commands that wait for a group, and those that the present one has stepped: a group that is not
+    /// written is stepped again.
+    pub(super) pending: VecDeque<Command>,
+    pub(super) stepped: Vec<Command>,
+    /// The group whose commit failed.
+    pub(super) failed: Option<Group>,
+    /// The store is being tried once more after it refused a group.
+    pub(super) again: bool,
+    /// The store refuses.
+    pub(super) trouble: Option<Trouble>,
     /// Answers that speak of the commit to come: taken back where it fails.
     pub(super) promised: Vec<Arc<dyn Promise>>,
     /// Jobs whose ends the commit to come records.
@@ -33,6 +44,11 @@ impl Committer {
             engine,
             shared,
             quiet: false,
+            pending: VecDeque::new(),
+            stepped: Vec::new(),
+            failed: None,
+            again: false,
+            trouble: None,
             promised: Vec::new(),
             settled: Vec::new(),
             report: Shutdown::default(),
@@ -57,11 +73,14 @@ impl Committer {
             }
         };
         if let Some(cause) = failure {
-            shared.inbox.poison(Arc::new(cause));
+            let cause = Arc::new(cause);
+            shared.health.poison(&cause, shared.clock.now().wall);
+            shared.inbox.poison(cause);
             for pool in &shared.pools {
                 drop(pool.stop());
             }
             self.take_back();
+            self.report.unrecorded.append(&mut self.settled);
         } else {
             shared.inbox.close();
         }
@@ -96,19 +115,44 @@ impl Committer {
     /// 5. One commit, claims included.
     /// 6. Claimed jobs go to the pools, those who wait for an end are told, and with the drop of
     ///    `taken` the callers have their answers.
+    ///
+    /// Where the store refuses, see [`recover`](Self::recover). An error here is the end.
     pub(crate) fn turn(&mut self, taken: &mut Taken) -> Result<(), StoreError> {
-        self.engine.begin(self.shared.clock.now());
+        self.pending.extend(taken.commands.drain(..));
         if !matches!(taken.intake, Intake::Open) {
             self.quieten();
         }
         let rooms = self.look_at_pools();
-        for command in taken.commands.drain(..) {
-            self.step(command)?;
+        if self.is_refused_still() {
+            return self.refuse_meanwhile();
+        }
+        self.again = self.trouble.is_some();
+        while let Err(cause) = self.group(&rooms) {
+            if self.recover(cause)? == Recovered::Refused {
+                return Ok(());
+            }
+        }
+        self.again = false;
+        self.end_trouble();
+        Ok(())
+    }
+
+    /// Steps what is pending and writes it.
+    pub(super) fn group(&mut self, rooms: &[super::pool::View]) -> Result<(), StoreError> {
+        self.engine.begin(self.shared.clock.now());
+        while let Some(mut command) = self.pending.pop_front() {
+            if let Err(cause) = self.step(&mut command) {
+                self.pending.push_front(command);
+                return Err(cause);
+            }
+            self.stepped.push(command);
         }
         if !self.quiet {
-            self.dispatch(&rooms);
+            self.dispatch(rooms);
         }
-        self.prune()?;
+        if !self.again {
+            self.prune()?;
+        }
         self.commit()
     }
 
@@ -123,6 +167,10 @@ impl Committer {
     fn next_wake(&self) -> Option<Steady> {
         /// A sleep towards a wall time is cut into pieces, because the clock may be set meanwhile.
         const PIECE: Duration = Duration::from_secs(30);
+        if let Some(trouble) = &self.trouble {
+            // Nothing that becomes due meanwhile could be written.
+            return Some(trouble.retry_at);
+        }
         let now = self.shared.clock.now();
         let (wall, steady) = self.engine.next_due();
         let wall = wall.map(|due| now.steady.after(due.since(now.wall).min(PIECE)));
@@ -157,21 +205,30 @@ impl Committer {
         }
     }
 
-    /// The commit to come has failed: nobody is told what it did not make true.
-    fn take_back(&mut self) {
+    /// The group is not written: nobody is told what it did not make true.
+    pub(super) fn take_back(&mut self) {
         for promise in self.promised.drain(..) {
             promise.take_back();
         }
-        self.report.unrecorded.append(&mut self.settled);
     }
 
     /// Writes the group, and lets happen what it allows.
     pub(super) fn commit(&mut self) -> Result<(), StoreError> {
         let group = self.engine.end_group().map_err(defect)?;
-        if !group.batch.is_empty() {
-            self.shared.store.commit(&group.batch)?;
+        if self.again || !group.batch.is_empty() {
+            if let Err(cause) = self.shared.store.commit(&group.batch) {
+                self.failed = Some(group);
+                return Err(cause);
+            }
             self.engine.committed(group.batch.fence());
         }
+        self.happen(group);
+        Ok(())
+    }
+
+    /// The group is written: lets happen what it allows.
+    pub(super) fn happen(&mut self, group: Group) {
+        self.stepped.clear();
         self.promised.clear();
         if self.quiet {
             self.report.finished += self.settled.len() as u64;
@@ -186,7 +243,6 @@ impl Committer {
             }
         }
         self.shared.waiters.ring(&group.ended);
-        Ok(())
     }
 
     /// The first step of a shutdown: nothing is claimed any more, and what no worker has taken goes
@@ -194,6 +250,9 @@ impl Committer {
     fn quieten(&mut self) {
         if std::mem::replace(&mut self.quiet, true) {
             return;
+        }
+        if let Some(trouble) = &mut self.trouble {
+            trouble.retry_at = Steady::default();
         }
         for pool in &self.shared.pools {
             for (number, token) in pool.stop() {
@@ -209,7 +268,9 @@ impl Committer {
             Intake::Open => false,
             // In this order: what a worker said last was here before its thread ended.
             Intake::Draining => {
-                self.shared.pools.iter().all(|pool| pool.is_over()) && self.shared.inbox.is_empty()
+                self.shared.pools.iter().all(|pool| pool.is_over())
+                    && self.shared.inbox.is_empty()
+                    && self.pending.is_empty()
             }
             Intake::Closed | Intake::Poisoned(_) => true,
         }

@@ -112,7 +112,7 @@ impl Inbox {
         let bell = self.push(act, command(reply.clone()), when_full, Haste::Now)?;
         bell.wait(&self.clock, None);
         // The committer ended before it came to this command, or while it was at it.
-        reply.take().unwrap_or_else(|| Err(self.refusal(act)))
+        reply.take(act).unwrap_or_else(|| Err(self.refusal(act)))
     }
 
     /// Leaves what a worker has to say. Waits for room, which is the pools' back-pressure; an error

@@ -10,6 +10,7 @@ use jobkeep_store::{
     Timestamp, open_row,
 };
 
+use super::health::HealthBoard;
 use super::inbox::Inbox;
 use super::pool::Pool;
 use super::signal::{Signal, Woken};
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) pools: Vec<Arc<Pool>>,
     pub(crate) waiters: Waiters,
+    pub(crate) health: HealthBoard,
     /// Of the receipts of this opening.
     pub(crate) origin: Arc<Origin>,
     /// All openings of the store, by the first number that each could give.

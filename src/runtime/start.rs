@@ -11,6 +11,7 @@ use jobkeep_store::{
 };
 
 use super::committer::Committer;
+use super::health::HealthBoard;
 use super::inbox::Inbox;
 use super::pool::Pool;
 use super::shared::Shared;
@@ -61,11 +62,7 @@ pub(crate) fn start(parts: Parts) -> Result<(Arc<Shared>, Recovery), Error> {
     let positions = positions(&config);
     let identity = store.identity().map_err(|cause| Error::store(ACT, cause))?;
     let (tag, new_store) = random().map_err(|cause| Error::host(ACT, cause))?;
-    let rules = Rules {
-        queues: config.queues.len(),
-        retention: config.retention,
-        key_retention: config.key_retention,
-    };
+    let rules = rules(&config);
     let origins = |queue: &str, name: &str| {
         let &queue = positions.get(queue)?;
         Some(Origins {
@@ -110,6 +107,7 @@ pub(crate) fn start(parts: Parts) -> Result<(Arc<Shared>, Recovery), Error> {
         resources: Arc::new(resources),
         pools,
         waiters: Waiters::default(),
+        health: HealthBoard::default(),
         origin: Arc::new(origin),
         openings: opened.openings,
         order_floor: opened.order_floor,
@@ -119,6 +117,14 @@ pub(crate) fn start(parts: Parts) -> Result<(Arc<Shared>, Recovery), Error> {
     });
     start_threads(&shared, opened.engine).map_err(|cause| Error::host(ACT, cause))?;
     Ok((shared, opened.recovery))
+}
+
+pub(super) fn rules(config: &Config) -> Rules {
+    Rules {
+        queues: config.queues.len(),
+        retention: config.retention,
+        key_retention: config.key_retention,
+    }
 }
 
 /// The position of each queue.
@@ -137,11 +143,11 @@ fn random() -> Result<(u64, u128), getrandom::Error> {
     Ok((getrandom::u64()?, u128::from_be_bytes(store)))
 }
 
-/// Reads a store and makes it this opening's.
-struct Opener<'a> {
-    store: &'a dyn QueueStore,
-    now: Now,
-    origins: &'a dyn Fn(&str, &str) -> Option<Origins>,
+/// Reads a store, and makes it this opening's.
+pub(super) struct Opener<'a> {
+    pub(super) store: &'a dyn QueueStore,
+    pub(super) now: Now,
+    pub(super) origins: &'a dyn Fn(&str, &str) -> Option<Origins>,
 }
 
 struct Opened {
@@ -152,7 +158,7 @@ struct Opened {
 }
 
 impl Opener<'_> {
-    fn stored(&self, fence: Option<jobkeep_store::Fence>) -> Result<Stored, StoreError> {
+    pub(super) fn stored(&self, fence: Option<jobkeep_store::Fence>) -> Result<Stored, StoreError> {
         let mut withdrawn = HashMap::new();
         self.each(Space::Withdrawn, |key, row| {
             withdrawn.insert(JobNumber(key.number), open_row(key, row)?);
@@ -199,7 +205,7 @@ impl Opener<'_> {
     }
 
     /// The scan of *live*: what checks out goes into the schedule, what does not is set aside.
-    fn restore(
+    pub(super) fn restore(
         &self,
         engine: &mut Engine,
         recovery: &mut Recovery,

@@ -12,17 +12,17 @@ use crate::core::{self, EncodedJob, Engine, Found, KeyClaim, Subject};
 use crate::finished::Status;
 
 impl Committer {
-    pub(super) fn step(&mut self, command: Command) -> Result<(), StoreError> {
+    /// Steps a command. Where the group is not written, the same command is stepped again.
+    pub(super) fn step(&mut self, command: &mut Command) -> Result<(), StoreError> {
         match command {
-            Command::Accept { jobs, reply } => self.accept(jobs, reply),
+            Command::Accept { jobs, reply } => self.accept(std::mem::take(jobs), reply),
             Command::Settle(settlement) => {
-                let number = settlement.number;
                 if let Some(hash) = settlement.key {
                     // Where it is damaged, the job ends all the same.
                     let _ = self.learn_key(hash)?;
                 }
-                if self.engine.settle(*settlement).map_err(defect)? {
-                    self.settled.push(number);
+                if self.engine.settle(settlement).map_err(defect)? {
+                    self.settled.push(settlement.number);
                 }
                 Ok(())
             }
@@ -31,31 +31,31 @@ impl Committer {
                 token,
                 reason,
             } => {
-                self.engine.park_unreadable(number, token, reason);
+                self.engine.park_unreadable(*number, *token, reason.clone());
                 Ok(())
             }
             Command::Look { number, reply } => {
-                let status = self.look(number)?;
+                let status = self.look(*number)?;
                 self.answer(reply, status);
                 Ok(())
             }
             Command::Cancel { number, reply } => {
-                self.withdraw(number);
-                self.operate(number, reply, Engine::cancel)?;
+                self.withdraw(*number);
+                self.operate(*number, reply, Engine::cancel)?;
                 for pool in &self.shared.pools {
-                    pool.request_cancel(number);
+                    pool.request_cancel(*number);
                 }
                 Ok(())
             }
             Command::Retry { number, reply } => {
                 let order = self.shared.order(self.shared.clock.now());
-                self.operate(number, reply, |engine, subject| {
+                self.operate(*number, reply, |engine, subject| {
                     engine.retry(subject, order)
                 })
             }
             Command::Remove { number, reply } => {
-                self.withdraw(number);
-                self.operate(number, reply, Engine::remove)
+                self.withdraw(*number);
+                self.operate(*number, reply, Engine::remove)
             }
             Command::Count { reply } => {
                 let counts = self.engine.counts();
@@ -68,7 +68,7 @@ impl Committer {
     fn accept(
         &mut self,
         jobs: Vec<(EncodedJob, Option<KeyClaim>)>,
-        reply: Reply<Vec<JobNumber>>,
+        reply: &Reply<Vec<JobNumber>>,
     ) -> Result<(), StoreError> {
         for (job, claim) in &jobs {
             if let Some(claim) = claim
@@ -87,20 +87,21 @@ impl Committer {
     /// Leaves an answer, which stands if the commit to come succeeds.
     fn answer<T: fmt::Debug + Send + 'static>(
         &mut self,
-        reply: Reply<T>,
+        reply: &Reply<T>,
         answer: Result<T, Error>,
     ) {
         reply.give(answer);
-        self.promised.push(reply.promise());
+        self.promised.push(reply.clone().promise());
     }
 
     /// Gives the engine the row of an idempotency key, once a group. A damaged row is the inner
-    /// error: the engine does not learn it, and so leaves it as it is.
+    /// error, as is one that cannot be read though the store was opened anew for it: the engine does
+    /// not learn it, and so leaves it as it is.
     pub(super) fn learn_key(&mut self, hash: u64) -> Result<Result<(), StoreError>, StoreError> {
         if self.engine.lacks_key(hash) {
             match get_typed(&*self.shared.store, Key::new(Space::Unique, hash)) {
                 Ok(row) => self.engine.learn_key(hash, row.unwrap_or_default()),
-                Err(damage) if damage.is_damaged() => return Ok(Err(damage)),
+                Err(damage) if damage.is_damaged() || self.again => return Ok(Err(damage)),
                 Err(cause) => return Err(cause),
             }
         }
@@ -120,7 +121,7 @@ impl Committer {
     fn operate(
         &mut self,
         number: JobNumber,
-        reply: Reply<()>,
+        reply: &Reply<()>,
         act: impl FnOnce(&mut Engine, Subject) -> core::Operated<()>,
     ) -> Result<(), StoreError> {
         let subject = match self.subject(number)? {

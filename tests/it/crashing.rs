@@ -17,7 +17,8 @@ fn mortal(place: &dyn Place) -> (Builder, Faults) {
 
 /// Nothing is written any more.
 fn die(faults: &Faults) {
-    faults.arm(Fault::next(Operation::Commit).lasting(Lasting::UntilDisarmed));
+    let fault = Fault::next(Operation::Commit).unknown();
+    faults.arm(fault.lasting(Lasting::UntilDisarmed));
 }
 
 pub(crate) fn jobs_handed_over_and_not_begun_are_interrupted_too(place: &dyn Place) {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jobkeep::testing::ManualClock;
 use jobkeep::{
-    Builder, Error, Manager, MemoryStore, NewJob, ParkReason, Queue, QueueStore, Receipt, Shutdown,
-    StateKind,
+    Builder, Error, Health, Manager, MemoryStore, NewJob, ParkReason, Queue, QueueStore, Receipt,
+    Shutdown, StateKind,
 };
 use jobkeep_store::conformance::{Fault, Faults, FaultyStore, Lasting, Operation};
 
@@ -61,18 +61,23 @@ fn assert_stopped(manager: &Manager, receipt: &Receipt<Work>, cause: &str) {
     }
 }
 
-pub(crate) fn a_failed_commit_reaches_its_caller_and_stops_the_manager(place: &dyn Place) {
+pub(crate) fn a_failed_sync_reaches_its_caller_and_stops_the_manager(place: &dyn Place) {
     let (builder, faults, location) = faulty(place);
     let manager = builder.start().unwrap();
     let kept = manager.enqueue(work("kept")).unwrap();
+    assert_eq!(manager.health(), Health::Working);
     let commit = next_commit(&faults);
-    faults.arm(Fault::next(Operation::Commit));
+    faults.arm(Fault::next(Operation::Commit).unknown());
     let error = manager.enqueue(work("lost")).unwrap_err();
-    let cause = format!("write commit {commit} of {location}: a fault was armed");
+    let cause = format!("write commit {commit} of {location}: a sync failed, as a fault was armed");
     assert_eq!(error.to_string(), format!("enqueue job `work`: {cause}"));
-    assert!(!error.is_unknown());
+    assert!(error.is_unknown());
     let source = std::error::Error::source(&error).unwrap();
     assert_eq!(source.to_string(), cause);
+    let Health::Poisoned { cause: shown, .. } = manager.health() else {
+        panic!("{}", manager.health());
+    };
+    assert_eq!(shown, cause);
     // The end of the committer, after which nothing can be read any more.
     assert_eq!(manager.shutdown(PATIENCE).unwrap(), Shutdown::default());
     assert_stopped(&manager, &kept, &cause);
@@ -148,7 +153,7 @@ pub(crate) fn all_callers_of_a_failed_commit_learn_of_it(place: &dyn Place) {
             scope.spawn(|| manager.retry(&first)),
             waiter,
         ];
-        faults.arm(Fault::nth(Operation::Commit, 2));
+        faults.arm(Fault::nth(Operation::Commit, 2).unknown());
         gate.open();
         written.join().unwrap().unwrap();
         let mut failed = 0;
@@ -177,7 +182,7 @@ pub(crate) fn an_end_that_cannot_be_written_is_reported(place: &dyn Place) {
     // What the worker took is written with the next commit, so that the one after is its end.
     manager.counts().unwrap();
     let commit = next_commit(&faults);
-    faults.arm(Fault::next(Operation::Commit));
+    faults.arm(Fault::next(Operation::Commit).unknown());
     let error = scope(|scope| {
         let waiter = scope.spawn(|| manager.wait(&receipt, PATIENCE).unwrap_err());
         door.open(1);
@@ -185,8 +190,12 @@ pub(crate) fn an_end_that_cannot_be_written_is_reported(place: &dyn Place) {
     });
     assert_eq!(
         error.to_string(),
-        format!("wait for job 1: write commit {commit} of {location}: a fault was armed")
+        format!(
+            "wait for job 1: write commit {commit} of {location}: a sync failed, as a fault was \
+             armed"
+        )
     );
+    assert!(error.is_unknown());
     let shutdown = manager.shutdown(PATIENCE).unwrap();
     assert_eq!(shutdown.unrecorded, [receipt.number()]);
     assert_eq!((shutdown.finished, shutdown.still_running), (0, vec![]));
@@ -208,7 +217,7 @@ pub(crate) fn every_end_that_was_not_written_is_reported(place: &dyn Place) {
     for _ in 0..6 {
         door.arrived();
     }
-    faults.arm(Fault::next(Operation::Commit));
+    faults.arm(Fault::next(Operation::Commit).unknown());
     door.open(6);
     manager.wait(&receipts[0], PATIENCE).unwrap_err();
     let shutdown = manager.shutdown(PATIENCE).unwrap();
@@ -235,7 +244,7 @@ pub(crate) fn a_job_that_runs_when_the_store_fails_is_told(place: &dyn Place) {
         .unwrap();
     let receipt = manager.enqueue(work("a")).unwrap();
     door.arrived();
-    faults.arm(Fault::next(Operation::Commit));
+    faults.arm(Fault::next(Operation::Commit).unknown());
     manager.enqueue(work("b")).unwrap_err();
     let shutdown = manager.shutdown(Duration::ZERO).unwrap();
     assert_eq!(shutdown.still_running.len(), 1);

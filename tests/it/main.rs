@@ -19,6 +19,7 @@ mod damage;
 mod ends;
 mod enqueueing;
 mod errors;
+mod full_disk;
 mod gate;
 mod handles;
 mod histories;
@@ -26,6 +27,7 @@ mod ordering;
 mod parking;
 mod place;
 mod receipts;
+mod refusing;
 mod restarting;
 mod retention;
 mod retrying;
@@ -124,7 +126,7 @@ behaviours! {
         a_waiter_learns_of_the_end
         a_waiter_gets_what_ends_within_the_grace;
     errors:
-        a_failed_commit_reaches_its_caller_and_stops_the_manager
+        a_failed_sync_reaches_its_caller_and_stops_the_manager
         a_full_store_says_so
         a_commit_of_unknown_outcome_says_so
         all_callers_of_a_failed_commit_learn_of_it
@@ -135,6 +137,21 @@ behaviours! {
         a_job_that_cannot_be_read_is_parked_until_the_next_opening
         a_start_that_fails_leaves_the_store_free
         an_owner_that_was_replaced_stops;
+    refusing:
+        a_refused_write_reaches_its_caller_and_the_manager_goes_on
+        a_store_that_is_of_no_use_after_a_refused_write_is_opened_again
+        a_group_that_took_effect_all_the_same_is_accepted
+        the_end_of_a_job_survives_a_refused_write
+        an_operator_survives_a_refused_write
+        nothing_new_is_taken_until_a_commit_succeeds
+        what_runs_goes_on_and_its_end_is_written_later
+        a_job_claimed_by_a_refused_group_is_claimed_again
+        the_schedule_is_the_same_after_a_refused_write
+        a_shutdown_writes_what_was_kept_as_soon_as_it_can
+        a_shutdown_stops_trying_at_the_end_of_its_grace
+        a_store_that_cannot_be_opened_again_stops_the_manager
+        a_key_that_cannot_be_read_once_is_read_again
+        a_retry_whose_write_was_refused_comes_once;
     receipts:
         a_receipt_survives_its_text
         a_receipt_is_a_string_to_serde

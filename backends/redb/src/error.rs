@@ -35,7 +35,7 @@ impl Act<'_> {
     /// An error of the operating system before any commit.
     pub(crate) fn io(self, cause: io::Error) -> StoreError {
         match cause.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
                 StoreError::full(self.verb, self.location, cause)
             }
             ErrorKind::InvalidData | ErrorKind::UnexpectedEof => self.damaged(cause.to_string()),
@@ -55,7 +55,7 @@ impl Act<'_> {
                 if !sync_failed
                     && matches!(
                         cause.kind(),
-                        ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+                        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
                     ) =>
             {
                 StoreError::full(self.verb, self.location, cause)

@@ -116,6 +116,11 @@ impl Batch {
         &self.writes
     }
 
+    /// The writes by value, in order: for a batch that was not written.
+    pub fn into_writes(self) -> Vec<Write> {
+        self.writes
+    }
+
     /// One of the writes is of this key.
     pub fn touches(&self, key: Key) -> bool {
         self.writes.iter().any(|write| write.key() == key)

@@ -64,6 +64,25 @@ impl Encoded {
         self.bytes.len()
     }
 
+    /// Takes the bytes out, for a batch that may come back: see [`refill`](Self::refill).
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        Self {
+            bytes: std::mem::take(&mut self.bytes),
+            body_crc: self.body_crc,
+        }
+    }
+
+    /// Takes the sealed row back that [`take`](Self::take) became, where its batch was not written.
+    pub fn refill(&mut self, row: Vec<u8>) {
+        self.bytes = row;
+    }
+
+    /// The bytes were taken out.
+    pub fn is_taken(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// The row under its key: written once, never changed.
     pub fn seal(self, key: Key) -> Vec<u8> {
         let mut bytes = self.bytes;

@@ -97,9 +97,15 @@ impl Fault {
     /// Fails with [`is_unknown`](StoreError::is_unknown) after the operation took effect. A close or a
     /// reopen that fails leaves the store closed either way.
     pub fn unknown_but_done(self) -> Self {
+        self.unknown().but_done()
+    }
+
+    /// Takes effect before it fails, whatever it says: no store may lie like this, and an owner that
+    /// reads the commit number finds out.
+    pub fn but_done(self) -> Self {
         Self {
             after: true,
-            ..self.unknown()
+            ..self
         }
     }
 
