@@ -135,6 +135,17 @@ impl Builder {
         self
     }
 
+    /// How long a suspect runs alone, 30 seconds by default. A job that was in flight at two unclean
+    /// ends of the process in a row, such as aborts or kills, is a suspect: after the next start it
+    /// runs with nothing beside it, for so long at most, and then the pools start again around it. If
+    /// the process dies while it is alone, it is parked as
+    /// [`Crashing`](crate::ParkReason::Crashing), and runs again when somebody
+    /// [retries](Manager::retry) it; any other end frees it. Zero suspects nobody.
+    pub fn probation(mut self, span: Duration) -> Self {
+        self.config.probation = span;
+        self
+    }
+
     /// The name of this server in the receipts that it gives, `local` by default. Where several hosts
     /// accept jobs, each needs its own.
     pub fn server(mut self, name: impl Into<String>) -> Self {

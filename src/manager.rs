@@ -153,7 +153,8 @@ impl Manager {
     }
 
     /// Runs a finished job again, with all its attempts, starting from its value as it was left. Its
-    /// history goes on.
+    /// history goes on. Also runs a job that is parked as
+    /// [`Crashing`](crate::ParkReason::Crashing).
     ///
     /// # Durability
     /// The job is ready in the store when this returns.

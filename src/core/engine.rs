@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use jobkeep_store::{
-    Batch, Encoded, Ended, Fence, JobNumber, Key, RowError, Space, StateKind, StoreId, Token,
-    Totals, UniqueRow, Withdrawn,
+    Batch, Closing, Encoded, Ended, Fence, JobNumber, Key, Priority, RowError, Space, StateKind,
+    StoreId, Token, Totals, UniqueRow, Withdrawn,
 };
 
 use super::encoded::{Apart, EncodedJob};
@@ -14,6 +14,7 @@ use super::flight::Flight;
 use super::fresh::Fresh;
 use super::group::{Counts, Group, Handed};
 use super::open::Stored;
+use super::probation::{Gate, Probation};
 use super::schedule::{Order, Schedule};
 use super::settle::Settlement;
 use super::state;
@@ -27,6 +28,7 @@ pub(crate) struct Rules {
     pub(crate) queues: usize,
     pub(crate) retention: Retention,
     pub(crate) key_retention: Duration,
+    pub(crate) probation: Duration,
 }
 
 /// The scheduling state of one opening, and the commit group in the making.
@@ -39,6 +41,7 @@ pub(crate) struct Engine {
     pub(super) flight: Flight,
     pub(super) uniques: Uniques,
     pub(super) expiry: Expiry,
+    pub(super) probation: Probation,
     pub(super) totals: Totals,
     stored_totals: Totals,
     /// Rows in *live*.
@@ -68,6 +71,7 @@ impl Engine {
             flight: Flight::new(fence.opening),
             uniques: Uniques::new(rules.key_retention),
             expiry: Expiry::new(rules.retention, rules.key_retention, withdrawn),
+            probation: Probation::new(fence.opening, rules.probation),
             totals,
             stored_totals: Totals::default(),
             live: 0,
@@ -211,6 +215,23 @@ impl Engine {
             return false;
         };
         self.schedule.take(queue, priority, order);
+        self.hand_over(queue, priority, order);
+        true
+    }
+
+    /// What may be claimed now: see [`Gate`].
+    pub(crate) fn gate(&mut self, has_room: impl Fn(u16) -> bool) -> Gate {
+        self.probation.gate(self.now.steady, &self.flight, has_room)
+    }
+
+    /// Claims the first suspect of a queue.
+    pub(crate) fn claim_suspect(&mut self, queue: u16) {
+        if let Some(suspect) = self.probation.take(queue, self.now.steady) {
+            self.hand_over(queue, suspect.priority, suspect.order);
+        }
+    }
+
+    fn hand_over(&mut self, queue: u16, priority: Priority, order: Order) {
         let token = self.flight.claim(queue, priority, order);
         let record = self.fresh.take(order.number);
         self.group.handed.push((
@@ -221,12 +242,13 @@ impl Engine {
                 record,
             },
         ));
-        true
     }
 
     /// Takes back a claim that no worker took: the job stands where it stood, and nothing was spent.
     pub(crate) fn hand_back(&mut self, number: JobNumber, token: Token) {
-        if let Some(claim) = self.flight.hand_back(number, token) {
+        if let Some(claim) = self.flight.hand_back(number, token)
+            && !self.probation.put_back(number)
+        {
             self.schedule
                 .put_back(claim.queue, claim.priority, claim.order);
         }
@@ -283,6 +305,16 @@ impl Engine {
         self.group.batch.touches(Key::live(number)) || self.group.batch.touches(Key::done(number))
     }
 
+    /// The opening ends in order, and jobs still run: they are not to be taken for its end.
+    pub(crate) fn close(&mut self) -> Result<(), RowError> {
+        if self.flight.len() > 0 {
+            let opening = self.fence.opening;
+            let row = Encoded::new(&Closing { opening })?;
+            self.group.batch.put(Key::CLOSING, row);
+        }
+        Ok(())
+    }
+
     /// Ends the group: what is to be committed, and what may happen after.
     ///
     /// # Errors
@@ -291,6 +323,7 @@ impl Engine {
         let batch = &mut self.group.batch;
         self.uniques.write(batch)?;
         self.expiry.write(batch, self.now.wall, &mut self.totals)?;
+        self.probation.write(batch)?;
         if let Some(in_flight) = self.flight.take_changed(self.now.wall) {
             batch.put(Key::IN_FLIGHT, Encoded::new(&in_flight)?);
         }
@@ -324,6 +357,7 @@ impl Engine {
     pub(crate) fn roll_back(&mut self, rules: &Rules, stored: Stored) {
         let totals = stored.totals.unwrap_or(self.totals);
         self.flight.roll_back();
+        self.probation.roll_back(&self.flight);
         self.schedule = Schedule::new(rules.queues);
         self.uniques = Uniques::new(rules.key_retention);
         self.expiry = Expiry::new(rules.retention, rules.key_retention, stored.withdrawn);
@@ -338,11 +372,13 @@ impl Engine {
     pub(crate) fn next_due(&self) -> (Option<jobkeep_store::Timestamp>, Option<Steady>) {
         let (wall, steady) = self.schedule.next_due();
         let expiry = self.expiry.next_due(self.now.wall, &self.totals);
+        let steady = steady.into_iter().chain(self.probation.next_due()).min();
         (wall.into_iter().chain(expiry).min(), steady)
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        let ready = self.schedule.ready_count() + self.flight.len() - self.flight.taken();
+        let handed_over = self.flight.len() - self.flight.taken();
+        let ready = self.schedule.ready_count() + self.probation.waiting() + handed_over;
         let scheduled = self.schedule.later_count();
         let running = self.flight.taken();
         Counts {

@@ -5,13 +5,15 @@ use std::collections::HashMap;
 
 use jobkeep_store::{
     Batch, Damaged, Encoded, Fence, InFlight, JobNumber, JobRecord, Key, Listed, Opening,
-    OpeningTag, Place, RowError, Space, StateKind, StoreId, Timestamp, Totals, Withdrawn,
+    OpeningTag, ParkReason, Place, RowError, Space, State, StateKind, StoreId, Timestamp, Totals,
+    Withdrawn,
 };
 
 use super::encoded::{Apart, EncodedJob, Origins};
 use super::engine::{Engine, Rules};
-use super::schedule::Line;
-use super::state;
+use super::probation::Suspect;
+use super::schedule::{Line, Order};
+use super::state::{self, Interruption};
 use crate::clock::Now;
 
 /// What a store says before its jobs are looked at.
@@ -57,6 +59,7 @@ impl Engine {
             Key::new(Space::Openings, totals.next_number),
             Encoded::new(&opening)?,
         );
+        batch.delete(Key::CLOSING);
         let fence = Fence {
             opening: tag,
             ..last
@@ -74,7 +77,10 @@ impl Engine {
     ) -> Option<Timestamp> {
         self.live += 1;
         let origins = origins?;
-        let elsewhere = self.flight.get(number).is_some() || self.unreadable.contains_key(&number);
+        let elsewhere = self.flight.get(number).is_some()
+            || self.unreadable.contains_key(&number)
+            || self.probation.holds(number)
+            || matches!(place.state, State::Parked(ParkReason::Crashing(_)));
         if origins.known && !elsewhere {
             // A parked job is tried once more: what it lacked may be here now.
             let line = Line::new(origins, &place.state, place.priority, place.order);
@@ -109,7 +115,7 @@ impl Engine {
     pub(crate) fn interrupt(
         &mut self,
         listed: &Listed,
-        in_flight: &InFlight,
+        end: &UncleanEnd,
         mut record: Box<JobRecord>,
         origins: Option<Origins>,
         key: Option<u64>,
@@ -122,15 +128,49 @@ impl Engine {
         let line = Line::new(here, &record.state, record.priority, record.order);
         self.schedule.remove(number, line);
         let now = self.now.wall;
-        let interrupted = state::claim(&mut record)
-            .and_then(|()| state::interrupt(&mut record, in_flight.at, listed.taken, now));
+        let interruption = Interruption {
+            started: end.in_flight.at,
+            at: now,
+            begun: listed.taken,
+            unclean: !end.in_order,
+        };
+        let crashed_alone = self.probation.is_on() && !end.in_order && end.alone == Some(number);
+        let interrupted = state::claim(&mut record).and_then(|()| {
+            if crashed_alone {
+                state::park_crashing(&mut record, interruption)
+            } else {
+                state::interrupt(&mut record, interruption)
+            }
+        });
         let cancelled = record.cancel_requested && state::cancel(&mut record, now).is_ok();
         if interrupted.is_err() && !cancelled {
             // A finished record among the live ones: nothing that this version writes.
             return Ok(());
         }
+        let suspect = here.known
+            && record.state == State::Ready
+            && self.probation.suspects(record.unclean_ends);
         let job = EncodedJob::new(record, here, Apart::Leave, None)?;
+        let line = job.line;
         self.file(number, job, key);
+        if suspect {
+            self.schedule.remove(number, line);
+            self.probation.add(Suspect {
+                queue: line.queue,
+                priority: line.priority,
+                order: Order::new(number, line),
+            });
+        }
         Ok(())
     }
+}
+
+/// What an older opening left when it ended with jobs in flight.
+#[derive(Debug)]
+pub(crate) struct UncleanEnd {
+    pub(crate) in_flight: InFlight,
+    /// It was shut down in order: its jobs did not end it.
+    pub(crate) in_order: bool,
+    /// The job beside which nothing else ran.
+    pub(crate) alone: Option<JobNumber>,
 }

@@ -124,12 +124,14 @@ impl Engine {
         }
         self.schedule.remove(number, line);
         self.unreadable.remove(&number);
+        self.probation.remove(number);
         let job = EncodedJob::new(record, here, Apart::Leave, None)?;
         self.file(number, job, key);
         Ok(Ok(()))
     }
 
-    /// Makes a finished job ready again, with all its attempts, at this place in line.
+    /// Makes a finished job ready again, with all its attempts, at this place in line; or one that was
+    /// parked because the process died beside it, where it stood.
     pub(crate) fn retry(&mut self, subject: Subject, order: Timestamp) -> Operated<()> {
         const NEEDS: &str = "a finished job";
         let Subject {
@@ -140,6 +142,11 @@ impl Engine {
         } = subject;
         let mut record = match found {
             Found::Done(record) => record,
+            Found::Live(record)
+                if matches!(record.state, State::Parked(ParkReason::Crashing(_))) =>
+            {
+                return self.release(number, record, origins);
+            }
             Found::Live(record) => {
                 let (state, _) = self.stand(number, &record, origins);
                 return Ok(Err(Error::wrong_state("retry", number, state, NEEDS)));
@@ -181,6 +188,31 @@ impl Engine {
         Ok(Ok(()))
     }
 
+    /// Makes a job ready again that is parked because the process died beside it.
+    fn release(
+        &mut self,
+        number: JobNumber,
+        mut record: Box<JobRecord>,
+        origins: Option<Origins>,
+    ) -> Operated<()> {
+        if let Err(illegal) = state::release(&mut record) {
+            let needs = "a finished job";
+            return Ok(Err(Error::wrong_state(
+                "retry",
+                number,
+                illegal.from,
+                needs,
+            )));
+        }
+        let here = origins.unwrap_or(Origins {
+            queue: 0,
+            known: false,
+        });
+        let job = EncodedJob::new(record, here, Apart::Leave, None)?;
+        self.file(number, job, None);
+        Ok(Ok(()))
+    }
+
     /// Deletes a job and everything about it, its idempotency key included.
     pub(crate) fn remove(&mut self, subject: Subject) -> Operated<()> {
         let Subject {
@@ -206,6 +238,7 @@ impl Engine {
                 let line = Line::new(here, &record.state, record.priority, record.order);
                 self.schedule.remove(number, line);
                 self.unreadable.remove(&number);
+                self.probation.remove(number);
                 self.live = self.live.saturating_sub(1);
                 let batch = &mut self.group.batch;
                 batch.delete(Key::live(number));

@@ -17,6 +17,16 @@ pub(crate) struct Order {
     pub(crate) number: JobNumber,
 }
 
+impl Order {
+    pub(crate) fn new(number: JobNumber, line: Line) -> Self {
+        Self {
+            rank: rank(line.priority),
+            since: line.order,
+            number,
+        }
+    }
+}
+
 /// Where a job waits, apart from its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Line {

@@ -22,11 +22,12 @@ pub(crate) enum Edge {
     Park,
     Cancel,
     Revive,
+    Release,
 }
 
 /// From which states an edge leads, and where to. `Scheduled` falls due without a write, so a
 /// claim may find it stored.
-const EDGES: [(Edge, &[StateKind], StateKind); 10] = {
+const EDGES: [(Edge, &[StateKind], StateKind); 11] = {
     use StateKind::{Cancelled, Failed, Parked, Ready, Running, Scheduled, Succeeded};
     [
         (Edge::Claim, &[Ready, Scheduled, Parked], Running),
@@ -39,6 +40,7 @@ const EDGES: [(Edge, &[StateKind], StateKind); 10] = {
         (Edge::Cancel, &[Running], Cancelled),
         (Edge::Cancel, &[Ready, Scheduled, Parked], Cancelled),
         (Edge::Revive, &[Succeeded, Failed, Cancelled], Ready),
+        (Edge::Release, &[Parked], Ready),
     ]
 };
 
@@ -97,13 +99,52 @@ pub(crate) fn claim(record: &mut JobRecord) -> Result<(), IllegalEdge> {
 /// It keeps its place in line.
 pub(crate) fn interrupt(
     record: &mut JobRecord,
-    started: Timestamp,
-    begun: bool,
-    at: Timestamp,
+    interruption: Interruption,
 ) -> Result<(), IllegalEdge> {
     go(record, Edge::Interrupt, State::Ready)?;
+    note(record, interruption);
+    Ok(())
+}
+
+/// The process died while nothing but this job ran, and not for the first time: nobody starts it
+/// again but an operator.
+pub(crate) fn park_crashing(
+    record: &mut JobRecord,
+    interruption: Interruption,
+) -> Result<(), IllegalEdge> {
+    let ends = record.unclean_ends.saturating_add(1);
+    go(
+        record,
+        Edge::Park,
+        State::Parked(ParkReason::Crashing(ends)),
+    )?;
+    note(record, interruption);
+    Ok(())
+}
+
+/// How an earlier opening ended while the job was in flight.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Interruption {
+    /// When the job was claimed, at the latest, and when its interruption was found.
+    pub(crate) started: Timestamp,
+    pub(crate) at: Timestamp,
+    /// A worker is known to have begun.
+    pub(crate) begun: bool,
+    /// The opening was not shut down in order.
+    pub(crate) unclean: bool,
+}
+
+fn note(record: &mut JobRecord, interruption: Interruption) {
+    let Interruption {
+        started,
+        at,
+        begun,
+        unclean,
+    } = interruption;
     record.interruptions = record.interruptions.saturating_add(1);
-    record.unclean_ends = record.unclean_ends.saturating_add(1);
+    if unclean {
+        record.unclean_ends = record.unclean_ends.saturating_add(1);
+    }
     let number = record.attempts.saturating_add(1);
     let end = AttemptEnd::Interrupted { begun };
     let thread = String::new();
@@ -118,7 +159,6 @@ pub(crate) fn interrupt(
             log: Vec::new(),
         },
     );
-    Ok(())
 }
 
 /// The attempt returned the job's output.
@@ -223,6 +263,13 @@ pub(crate) fn revive(record: &mut JobRecord, order: Timestamp) -> Result<(), Ill
     record.attempts = 0;
     record.cancel_requested = false;
     record.order = order;
+    Ok(())
+}
+
+/// Somebody wants a job run that is parked because the process died beside it.
+pub(crate) fn release(record: &mut JobRecord) -> Result<(), IllegalEdge> {
+    go(record, Edge::Release, State::Ready)?;
+    record.unclean_ends = 0;
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use super::panics;
 use super::recover::{Recovered, Trouble};
 use super::shared::{Shared, Shutdown, StillRunning};
 use crate::clock::Steady;
-use crate::core::{Engine, Group};
+use crate::core::{Engine, Gate, Group};
 use crate::sync::Arc;
 
 /// The committer: the engine, and what it works for.
@@ -83,6 +83,7 @@ impl Committer {
             self.report.unrecorded.append(&mut self.settled);
         } else {
             shared.inbox.close();
+            self.close();
         }
         // Only now: its callers find out what became of the store.
         drop(taken);
@@ -190,6 +191,15 @@ impl Committer {
     }
 
     fn dispatch(&mut self, views: &[super::pool::View]) {
+        let has_room = |queue| {
+            let view = views.get(usize::from(queue));
+            view.is_some_and(|view| view.room > 0)
+        };
+        match self.engine.gate(has_room) {
+            Gate::Open => {}
+            Gate::Suspect(queue) => return self.engine.claim_suspect(queue),
+            Gate::Shut => return,
+        }
         for (queue, view) in (0..).zip(views) {
             let mut room = view.room;
             while room > 0 && self.engine.claim(queue) {
@@ -273,6 +283,15 @@ impl Committer {
                     && self.pending.is_empty()
             }
             Intake::Closed | Intake::Poisoned(_) => true,
+        }
+    }
+
+    /// Writes that the opening ends in order, where jobs still run. Where the store refuses, they count
+    /// as interrupted by an unclean end, as any that it could not write.
+    fn close(&mut self) {
+        self.look_at_pools();
+        if self.engine.close().is_ok() {
+            let _ = self.commit();
         }
     }
 

@@ -6,8 +6,8 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use jobkeep_store::{
-    InFlight, JobNumber, JobRecord, Key, Opening, OpeningTag, Place, QueueName, QueueStore,
-    RowError, Space, StoreError, StoreId, Timestamp, get_typed, open_row,
+    Alone, Closing, InFlight, JobNumber, JobRecord, Key, Opening, OpeningTag, Place, QueueName,
+    QueueStore, RowError, Space, StoreError, StoreId, Timestamp, get_typed, open_row,
 };
 
 use super::committer::Committer;
@@ -21,7 +21,7 @@ use crate::Error;
 use crate::clock::{Clock, Now};
 use crate::config::Config;
 use crate::context::Resources;
-use crate::core::{self, Engine, Origins, Rules, Stored};
+use crate::core::{self, Engine, Origins, Rules, Stored, UncleanEnd};
 use crate::receipt::Origin;
 use crate::registry::Registry;
 use crate::sync::Arc;
@@ -124,6 +124,7 @@ pub(super) fn rules(config: &Config) -> Rules {
         queues: config.queues.len(),
         retention: config.retention,
         key_retention: config.key_retention,
+        probation: config.probation,
     }
 }
 
@@ -232,10 +233,10 @@ impl Opener<'_> {
     }
 
     fn interrupt(&self, engine: &mut Engine, recovery: &mut Recovery) -> Result<(), StoreError> {
-        let Some(in_flight) = get_typed::<InFlight>(self.store, Key::IN_FLIGHT)? else {
+        let Some(end) = self.unclean_end()? else {
             return Ok(());
         };
-        for listed in &in_flight.jobs {
+        for listed in &end.in_flight.jobs {
             let key = Key::live(listed.number);
             let Some(row) = self.store.get(&key)? else {
                 continue;
@@ -260,11 +261,27 @@ impl Opener<'_> {
                 }
             }
             engine
-                .interrupt(listed, &in_flight, Box::new(record), origins, hash)
+                .interrupt(listed, &end, Box::new(record), origins, hash)
                 .map_err(|cause| StoreError::row(key, cause))?;
             recovery.interrupted += 1;
         }
         Ok(())
+    }
+
+    /// How the last opening ended, where jobs were in flight.
+    fn unclean_end(&self) -> Result<Option<UncleanEnd>, StoreError> {
+        let Some(in_flight) = get_typed::<InFlight>(self.store, Key::IN_FLIGHT)? else {
+            return Ok(None);
+        };
+        let closing = get_typed::<Closing>(self.store, Key::CLOSING)?;
+        let alone = get_typed::<Alone>(self.store, Key::ALONE)?;
+        Ok(Some(UncleanEnd {
+            in_order: closing.is_some_and(|closing| closing.opening == in_flight.opening),
+            alone: alone
+                .filter(|alone| alone.opening == in_flight.opening)
+                .map(|alone| alone.job),
+            in_flight,
+        }))
     }
 
     fn each(

@@ -33,6 +33,7 @@ mod retention;
 mod retrying;
 mod shutdown;
 mod starting;
+mod suspecting;
 mod threads;
 mod thumbnails;
 mod tidy;
@@ -152,6 +153,16 @@ behaviours! {
         a_store_that_cannot_be_opened_again_stops_the_manager
         a_key_that_cannot_be_read_once_is_read_again
         a_retry_whose_write_was_refused_comes_once;
+    suspecting:
+        a_single_unclean_end_makes_nobody_a_suspect
+        suspects_run_one_at_a_time_with_nothing_beside_them
+        after_its_probation_the_pools_start_again_around_a_suspect
+        a_job_beside_which_the_process_died_alone_is_parked
+        any_other_end_frees_a_suspect
+        a_job_that_outlasts_an_orderly_shutdown_is_no_suspect
+        without_a_probation_nobody_is_suspected
+        a_suspect_is_cancelled_or_removed_like_any_other
+        a_suspect_whose_claim_is_not_written_is_still_one;
     receipts:
         a_receipt_survives_its_text
         a_receipt_is_a_string_to_serde

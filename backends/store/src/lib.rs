@@ -36,9 +36,9 @@ pub use error::StoreError;
 pub use id::{JobNumber, OpeningTag, QueueName, StoreId, Token};
 pub use key::{Key, Space};
 pub use record::{
-    Attempt, AttemptEnd, Backoff, Damaged, Due, Ended, Expiring, ExpiringKeys, FailureKind, Fence,
-    InFlight, JobRecord, Kept, Listed, Opening, ParkReason, PayloadCodec, Place, Priority, State,
-    StateKind, Totals, UniqueEntry, UniqueRow, Withdrawn,
+    Alone, Attempt, AttemptEnd, Backoff, Closing, Damaged, Due, Ended, Expiring, ExpiringKeys,
+    FailureKind, Fence, InFlight, JobRecord, Kept, Listed, Opening, ParkReason, PayloadCodec,
+    Place, Priority, State, StateKind, Totals, UniqueEntry, UniqueRow, Withdrawn,
 };
 pub use store::{Durability, Finding, Identity, QueueStore, admit, get_typed, verify_rows};
 pub use time::Timestamp;

@@ -172,6 +172,8 @@ pub enum ParkReason {
     Undecodable(String),
     /// The store could not read the job; the message of the store. Not stored.
     Unreadable(String),
+    /// The process died beside it, so many times in a row, at last while nothing else ran.
+    Crashing(u32),
 }
 
 /// Why a job failed for good.
@@ -334,6 +336,22 @@ pub struct Listed {
     pub sequence: u64,
     /// A worker is known to have taken it; else it may have.
     pub taken: bool,
+}
+
+/// The job that runs alone, because the process died beside it before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alone {
+    /// The opening that runs it.
+    pub opening: OpeningTag,
+    /// The job.
+    pub job: JobNumber,
+}
+
+/// An opening that was shut down in order while jobs still ran: they did not end it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closing {
+    /// The opening.
+    pub opening: OpeningTag,
 }
 
 impl InFlight {

@@ -9,9 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jobkeep_store::{
-    Damaged, Encoded, Ended, Expiring, ExpiringKeys, FailureKind, Fence, InFlight, JobNumber, Key,
-    Listed, Opening, OpeningTag, Space, StoreId, Timestamp, Totals, UniqueEntry, UniqueRow,
-    Withdrawn, open_row,
+    Alone, Closing, Damaged, Encoded, Ended, Expiring, ExpiringKeys, FailureKind, Fence, InFlight,
+    JobNumber, Key, Listed, Opening, OpeningTag, Space, StoreId, Timestamp, Totals, UniqueEntry,
+    UniqueRow, Withdrawn, open_row,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -63,6 +63,7 @@ fn jobs() -> Vec<Fixture> {
             records::scheduled_by_the_wall(),
         ),
         fixture("job_parked", live(300), records::parked()),
+        fixture("job_parked_as_crashing", live(301), records::crashing()),
         fixture("job_succeeded", done(5), records::succeeded()),
         fixture(
             "job_succeeded_with_output_apart",
@@ -128,6 +129,15 @@ fn of_the_manager() -> Vec<Fixture> {
         fixture("in_flight", Key::IN_FLIGHT, in_flight),
         fixture("totals", Key::TOTALS, totals),
         fixture("opening", Key::new(Space::Openings, 1_001), opening),
+        fixture(
+            "alone",
+            Key::ALONE,
+            Alone {
+                opening: OPENING,
+                job: JobNumber(300),
+            },
+        ),
+        fixture("closing", Key::CLOSING, Closing { opening: OPENING }),
     ]
 }
 

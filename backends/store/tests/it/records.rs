@@ -89,6 +89,14 @@ pub(crate) fn parked() -> JobRecord {
     }
 }
 
+pub(crate) fn crashing() -> JobRecord {
+    JobRecord {
+        state: State::Parked(ParkReason::Crashing(3)),
+        unclean_ends: 3,
+        ..ready()
+    }
+}
+
 pub(crate) fn succeeded() -> JobRecord {
     JobRecord {
         state: State::Succeeded,
