@@ -67,6 +67,7 @@ mod receipt;
 mod registry;
 mod retry;
 mod runtime;
+mod submission;
 mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -93,6 +94,7 @@ pub use options::{Draft, NewJob};
 pub use receipt::{AnyJob, Receipt};
 pub use retry::Policy;
 pub use runtime::{Recovery, Shutdown, StillRunning};
+pub use submission::Submission;
 
 /// The program of the README compiles.
 #[cfg(all(doctest, feature = "redb"))]

@@ -37,7 +37,7 @@ impl Manager {
         Self(Arc::new(Handle { shared, recovery }))
     }
 
-    fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.0.shared
     }
 
@@ -238,24 +238,10 @@ impl Drop for Handle {
 }
 
 impl Shared {
-    /// Encodes the drafts on this thread and has them accepted.
-    fn accept(&self, drafts: Vec<Draft>, when_full: WhenFull) -> Result<Vec<Receipt>, Error> {
-        let act = match drafts.as_slice() {
-            [] => return Ok(Vec::new()),
-            [only] => format!("enqueue job `{}`", only.name()),
-            many => format!("enqueue {} jobs", many.len()),
-        };
-        let jobs = self.encode(drafts)?;
-        let numbers = self
-            .inbox
-            .ask(&act, when_full, |reply| Command::Accept { jobs, reply })?;
-        Ok(numbers
-            .into_iter()
-            .map(|number| self.receipt(number))
-            .collect())
-    }
-
-    fn encode(&self, drafts: Vec<Draft>) -> Result<Vec<(EncodedJob, Option<KeyClaim>)>, Error> {
+    pub(crate) fn encode(
+        &self,
+        drafts: Vec<Draft>,
+    ) -> Result<Vec<(EncodedJob, Option<KeyClaim>)>, Error> {
         let count = drafts.len();
         let now = self.clock.now();
         let order = self.order(now);
@@ -310,7 +296,7 @@ impl Shared {
     }
 
     /// The receipt of a job of this store.
-    fn receipt(&self, number: JobNumber) -> Receipt {
+    pub(crate) fn receipt(&self, number: JobNumber) -> Receipt {
         match self.opening_of(number) {
             Some(opening) if opening != self.origin.opening => {
                 let origin = Origin {

@@ -2,6 +2,7 @@
 
 use jobkeep_store::StoreError;
 
+use super::asked::Asked;
 use super::bell::Bell;
 use super::command::{Command, Reply};
 use super::signal::{Signal, Woken};
@@ -108,11 +109,19 @@ impl Inbox {
         when_full: WhenFull,
         command: impl FnOnce(Reply<T>) -> Command,
     ) -> Result<T, Error> {
+        self.leave(act, when_full, command)?.wait(act, self)
+    }
+
+    /// Asks the committer, whose answer is waited for later or never.
+    pub(crate) fn leave<T>(
+        &self,
+        act: &str,
+        when_full: WhenFull,
+        command: impl FnOnce(Reply<T>) -> Command,
+    ) -> Result<Asked<T>, Error> {
         let reply = Reply::new();
         let bell = self.push(act, command(reply.clone()), when_full, Haste::Now)?;
-        bell.wait(&self.clock, None);
-        // The committer ended before it came to this command, or while it was at it.
-        reply.take().unwrap_or_else(|| Err(self.refusal(act)))
+        Ok(Asked::new(reply, bell))
     }
 
     /// Leaves what a worker has to say. Waits for room, which is the pools' back-pressure; an error
@@ -195,6 +204,10 @@ impl Inbox {
             self.room.wake_all();
         }
         taken
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Nothing waits to be taken.

@@ -3,6 +3,7 @@
 //! Start: store, engine, committer, workers. Stop, in this order: intake, dispatch, workers,
 //! committer, store.
 
+mod asked;
 mod bell;
 mod command;
 mod committer;
@@ -16,7 +17,9 @@ mod signal;
 mod start;
 mod step;
 mod waiters;
+mod wakers;
 
+pub(crate) use asked::Asked;
 pub(crate) use command::{Command, Reply};
 pub(crate) use inbox::WhenFull;
 pub(crate) use panics::is_own_thread;

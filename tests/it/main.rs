@@ -19,6 +19,7 @@ mod damage;
 mod ends;
 mod enqueueing;
 mod errors;
+mod executor;
 mod gate;
 mod handles;
 mod histories;
@@ -31,6 +32,7 @@ mod retention;
 mod retrying;
 mod shutdown;
 mod starting;
+mod submitting;
 mod threads;
 mod thumbnails;
 mod tidy;
@@ -223,4 +225,15 @@ behaviours! {
         a_damaged_key_is_refused_and_stops_nothing
         a_job_in_flight_whose_key_is_damaged_is_interrupted_like_others
         a_damaged_row_of_retention_keeps_its_jobs_and_stops_nothing;
+    submitting:
+        a_submission_is_awaited_until_its_job_is_durable
+        a_submission_is_waited_for_until_its_job_is_durable
+        a_dropped_submission_does_not_take_its_job_back
+        a_full_inbox_refuses_a_submission_and_blocks_nobody
+        what_cannot_be_encoded_or_queued_is_refused_at_once
+        submissions_of_one_thread_share_commits
+        a_task_is_woken_once_for_all_its_submissions
+        a_failed_commit_reaches_its_submissions
+        a_shutdown_resolves_what_is_outstanding
+        an_executor_that_panics_stops_nobody_else;
 }
