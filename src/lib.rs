@@ -59,6 +59,7 @@ mod core;
 mod enqueue;
 mod error;
 mod finished;
+mod finishing;
 mod job;
 mod manager;
 mod options;
@@ -79,6 +80,7 @@ pub use core::{Counts, HISTORY};
 pub use enqueue::Enqueue;
 pub use error::Error;
 pub use finished::{Completed, Failure, Finished, Reason, Status};
+pub use finishing::Finishing;
 pub use job::{Job, JobError, ResultExt, Run};
 pub use jobkeep_memory::MemoryStore;
 #[cfg(feature = "redb")]

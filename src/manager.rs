@@ -1,16 +1,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use jobkeep_store::{JobNumber, Key, QueueName, QueueStore, State, Totals, get_typed};
+use jobkeep_store::{JobNumber, QueueName, QueueStore};
 
 use crate::config::{BATCH_BYTES, BATCH_JOBS};
-use crate::core::{self, Counts, EncodedJob, Found, KeyClaim};
+use crate::core::{self, Counts, EncodedJob, KeyClaim};
 use crate::enqueue::first;
 use crate::finished::{Completed, Finished, Status};
 use crate::receipt::Origin;
-use crate::runtime::{
-    self, Command, FindError, Recovery, Shared, Shutdown, StillRunning, WhenFull,
-};
+use crate::runtime::{self, Command, Recovery, Shared, Shutdown, StillRunning, WhenFull};
 use crate::sync::Arc;
 use crate::{Builder, Draft, Enqueue, Error, Job, NewJob, Receipt};
 
@@ -310,7 +308,7 @@ impl Shared {
     }
 
     /// The receipt's number, if it is of this server and store.
-    fn check<J>(&self, receipt: &Receipt<J>) -> Result<JobNumber, Error> {
+    pub(crate) fn check<J>(&self, receipt: &Receipt<J>) -> Result<JobNumber, Error> {
         let (origin, number) = (receipt.origin(), receipt.number());
         if origin.server != self.origin.server {
             let own = &self.origin.server;
@@ -326,60 +324,10 @@ impl Shared {
         Ok(number)
     }
 
-    /// The finished job with its bytes.
-    fn finished(&self, number: JobNumber) -> Result<Option<Finished>, Error> {
-        let failed = |cause| self.unread(number, cause);
-        let record = match self.find(number).map_err(failed)? {
-            Found::Done(record) => *record,
-            Found::Live(_) => return Ok(None),
-            Found::Nowhere => return Err(self.nowhere(number)?),
-        };
-        let payload = self
-            .kept(&record.payload, Key::body(number))
-            .map_err(failed)?;
-        let output = match (&record.state, &record.output) {
-            (State::Succeeded, Some(output)) => {
-                Some(self.kept(output, Key::output(number)).map_err(failed)?)
-            }
-            (State::Succeeded, None) => {
-                return Err(failed(FindError::Missing(Key::output(number))));
-            }
-            _ => None,
-        };
-        Ok(Some(Finished {
-            number,
-            record,
-            payload,
-            output,
-        }))
-    }
-
-    /// Why the job could not be read. Who finds the store closed is told what closed it.
-    fn unread(&self, number: JobNumber, cause: FindError) -> Error {
-        match cause {
-            FindError::Store(cause) if cause.is_closed() => {
-                self.inbox.refusal(&format!("look up job {number}"))
-            }
-            cause => runtime::find_failed(number, cause),
-        }
-    }
-
-    /// Why the store has no such job.
-    fn nowhere(&self, number: JobNumber) -> Result<Error, Error> {
-        let totals: Option<Totals> = get_typed(&*self.store, Key::TOTALS)
-            .map_err(|cause| self.unread(number, cause.into()))?;
-        let given = totals.is_some_and(|totals| number.0 < totals.next_number);
-        Ok(if given {
-            Error::pruned(number)
-        } else {
-            Error::never_existed(number)
-        })
-    }
-
     /// The finished job, waiting up to `patience`; `None` where it has not finished by then.
     fn wait(&self, number: JobNumber, patience: Duration) -> Result<Option<Finished>, Error> {
         let until = self.clock.now().steady.after(patience);
-        let over = || self.inbox.refusal(&format!("wait for job {number}"));
+        let over = || self.wait_refused(number);
         loop {
             let waiting = self
                 .waiters

@@ -3,7 +3,9 @@
 //! Start: store, engine, committer, workers. Stop, in this order: intake, dispatch, workers,
 //! committer, store.
 
+mod addresses;
 mod asked;
+mod attending;
 mod bell;
 mod command;
 mod committer;
@@ -12,6 +14,7 @@ mod inbox;
 mod panics;
 mod pool;
 mod prune;
+mod read;
 mod shared;
 mod signal;
 mod start;
@@ -20,11 +23,11 @@ mod waiters;
 mod wakers;
 
 pub(crate) use asked::Asked;
+pub(crate) use attending::Attending;
 pub(crate) use command::{Command, Reply};
 pub(crate) use inbox::WhenFull;
 pub(crate) use panics::is_own_thread;
-pub(crate) use shared::{FindError, Shared};
+pub(crate) use shared::Shared;
 pub use shared::{Shutdown, StillRunning};
 pub use start::Recovery;
 pub(crate) use start::{Parts, start};
-pub(crate) use step::find_failed;

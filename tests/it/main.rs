@@ -20,6 +20,7 @@ mod ends;
 mod enqueueing;
 mod errors;
 mod executor;
+mod finishing;
 mod gate;
 mod handles;
 mod histories;
@@ -236,4 +237,18 @@ behaviours! {
         a_failed_commit_reaches_its_submissions
         a_shutdown_resolves_what_is_outstanding
         an_executor_that_panics_stops_nobody_else;
+    finishing:
+        a_future_resolves_at_the_end_of_its_job
+        a_future_of_a_finished_job_resolves_at_once
+        everybody_who_awaits_a_job_gets_its_end_and_each_task_one_call
+        a_dropped_future_is_not_called
+        ten_thousand_futures_of_one_thread_resolve
+        a_future_learns_of_a_removal_and_of_a_cancellation
+        a_future_of_a_job_run_again_waits_for_its_next_end
+        a_future_that_cannot_come_true_says_why
+        a_future_learns_of_the_shutdown
+        a_future_learns_what_stopped_the_store
+        a_future_that_nobody_polls_holds_up_no_shutdown_and_keeps_no_store
+        a_future_gets_what_ended_before_the_manager_though_polled_after
+        futures_polled_while_the_manager_ends_all_resolve;
 }
