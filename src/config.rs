@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use jobkeep_store::MAX_ROW_BYTES;
+use jobkeep_store::{Durability, MAX_ROW_BYTES};
 
 use crate::Error;
 
@@ -126,6 +126,7 @@ pub(crate) struct Config {
     pub(crate) output_limit: usize,
     pub(crate) inbox: usize,
     pub(crate) drop_grace: Duration,
+    pub(crate) durability: Durability,
 }
 
 impl Default for Config {
@@ -139,6 +140,7 @@ impl Default for Config {
             output_limit: 1 << 20,
             inbox: 16_384,
             drop_grace: Duration::from_secs(5),
+            durability: Durability::Synced,
         }
     }
 }

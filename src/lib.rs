@@ -44,6 +44,7 @@
 //! | `RedbStore` | the commit is synced | nothing accepted | nothing accepted |
 //! | `SledStore` | its flush | nothing accepted | what the operating system had not written |
 //! | [`MemoryStore`] | the job is in RAM | everything | everything |
+//! | any, [`Buffered`](Durability::Buffered) | the manager has taken the job in | the last jobs accepted, those whose commit had not ended | the same, and what its store loses |
 //!
 //! # One owner a store
 //!

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use jobkeep_store::{JobNumber, QueueName, QueueStore};
+use jobkeep_store::{Durability, JobNumber, QueueName, QueueStore};
 
 use crate::config::{BATCH_BYTES, BATCH_JOBS};
 use crate::core::{self, Counts, EncodedJob, KeyClaim};
@@ -48,7 +48,7 @@ impl Manager {
     ///
     /// # Durability
     /// The job is in the store, to the degree that [`Receipt::durability`] names, when this
-    /// returns.
+    /// returns. One that is [buffered](NewJob::durability) may not be there yet.
     ///
     /// # Errors
     /// Where its queue is not declared, its payload too large or not encodable, or its idempotency
@@ -62,7 +62,7 @@ impl Manager {
     /// Queues a job like [`enqueue`](Self::enqueue), but does not wait for room.
     ///
     /// # Durability
-    /// As [`enqueue`](Self::enqueue): it waits for its commit.
+    /// As [`enqueue`](Self::enqueue): it waits for its commit, unless the job is buffered.
     ///
     /// # Errors
     /// As [`enqueue`](Self::enqueue), and where the inbox is full: [`Error::is_full`].
@@ -75,7 +75,7 @@ impl Manager {
     /// 16 MiB of rows.
     ///
     /// # Durability
-    /// As [`enqueue`](Self::enqueue).
+    /// As [`enqueue`](Self::enqueue). They are buffered where each of them is.
     ///
     /// # Errors
     /// As [`enqueue`](Self::enqueue), for any one of them; and where they are too many.
@@ -318,10 +318,15 @@ impl Shared {
                 own,
             ));
         }
-        if origin.store != self.origin.store || Some(origin.opening) != self.opening_of(number) {
-            return Err(Error::replaced(&receipt.to_string()));
+        let is_here = Some(origin.opening) == self.opening_of(number);
+        if origin.store == self.origin.store && is_here {
+            return Ok(number);
         }
-        Ok(number)
+        // The number was given before it was written. It may be another job's by now.
+        if origin.store == self.origin.store && origin.durability == Durability::Buffered {
+            return Err(Error::lost(number));
+        }
+        Err(Error::replaced(&receipt.to_string()))
     }
 
     /// The finished job, waiting up to `patience`; `None` where it has not finished by then.

@@ -3,7 +3,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use jobkeep_store::JobNumber;
+use jobkeep_store::{Durability, JobNumber};
 
 use crate::enqueue::first;
 use crate::runtime::{Asked, Command, Shared, WhenFull};
@@ -28,6 +28,13 @@ enum Stage {
     Answered(Result<Receipt, Error>),
 }
 
+/// Jobs that the inbox has.
+enum Left {
+    /// Whether they are accepted, the committer will say.
+    Asked(Asked<Vec<JobNumber>>),
+    Accepted(Vec<Receipt>),
+}
+
 impl Manager {
     /// Queues a job, or a [`NewJob`] with its options, and returns at once with a handle that
     /// resolves when the job is accepted. Never blocks: where the inbox is full, the handle resolves
@@ -48,7 +55,8 @@ impl Manager {
     /// ```
     ///
     /// # Durability
-    /// None when this returns. As [`enqueue`](Self::enqueue) when the submission resolves.
+    /// None when this returns. As [`enqueue`](Self::enqueue) when the submission resolves, which a
+    /// buffered job's does at once.
     ///
     /// # Errors
     /// All of them come with the submission: as [`enqueue`](Self::enqueue), and where the inbox is
@@ -56,10 +64,12 @@ impl Manager {
     pub fn submit<J: Job>(&self, job: impl Into<NewJob<J>>) -> Submission<J> {
         let draft = job.into().draft();
         let stage = draft.and_then(|draft| {
-            let asked = self
-                .shared()
-                .leave(vec![draft], &act(J::NAME), WhenFull::Refuse)?;
-            Ok(Stage::Asked(Arc::clone(self.shared()), asked))
+            let shared = self.shared();
+            let left = shared.leave(vec![draft], &act(J::NAME), WhenFull::Refuse)?;
+            Ok(match left {
+                Left::Asked(asked) => Stage::Asked(Arc::clone(shared), asked),
+                Left::Accepted(receipts) => Stage::Answered(first(receipts)),
+            })
         });
         Submission {
             stage: stage.unwrap_or_else(|refused| Stage::Answered(Err(refused))),
@@ -133,20 +143,31 @@ impl Shared {
             [only] => act(only.name()),
             many => format!("enqueue {} jobs", many.len()),
         };
-        let asked = self.leave(drafts, &act, when_full)?;
-        Ok(self.receipts(asked.wait(&act, &self.inbox)?))
+        match self.leave(drafts, &act, when_full)? {
+            Left::Asked(asked) => Ok(self.receipts(asked.wait(&act, &self.inbox)?)),
+            Left::Accepted(receipts) => Ok(receipts),
+        }
     }
 
     /// Encodes the drafts on this thread and leaves them for the committer.
-    fn leave(
-        &self,
-        drafts: Vec<Draft>,
-        act: &str,
-        when_full: WhenFull,
-    ) -> Result<Asked<Vec<JobNumber>>, Error> {
+    fn leave(&self, drafts: Vec<Draft>, act: &str, when_full: WhenFull) -> Result<Left, Error> {
+        let is_buffered = drafts.iter().all(|draft| self.is_buffered(draft));
+        let count = drafts.len() as u64;
         let jobs = self.encode(drafts)?;
-        self.inbox
-            .leave(act, when_full, |reply| Command::Accept { jobs, reply })
+        if !is_buffered {
+            let accept = |reply| Command::accept(jobs, reply);
+            return Ok(Left::Asked(self.inbox.leave(act, when_full, accept)?));
+        }
+        let first = self.inbox.leave_jobs(act, when_full, jobs)?;
+        let numbers = (first.0..first.0.saturating_add(count)).map(JobNumber);
+        let receipts = numbers.map(|number| Receipt::new(Arc::clone(&self.buffered), number));
+        Ok(Left::Accepted(receipts.collect()))
+    }
+
+    /// The job is accepted without its commit. Only a commit tells who holds a key.
+    fn is_buffered(&self, draft: &Draft) -> bool {
+        let durability = draft.durability.unwrap_or(self.config.durability);
+        draft.key.is_none() && durability == Durability::Buffered
     }
 
     fn receipts(&self, numbers: Vec<JobNumber>) -> Vec<Receipt> {

@@ -13,7 +13,15 @@ impl Shared {
     /// The finished job with its bytes.
     pub(crate) fn finished(&self, number: JobNumber) -> Result<Option<Finished>, Error> {
         let failed = |cause| self.unread(number, cause);
-        let record = match self.find(number).map_err(failed)? {
+        let mut found = self.find(number).map_err(failed)?;
+        if matches!(found, Found::Nowhere) {
+            if self.is_on_its_way(number)? {
+                return Ok(None);
+            }
+            // It may have arrived since.
+            found = self.find(number).map_err(failed)?;
+        }
+        let record = match found {
             Found::Done(record) => *record,
             Found::Live(_) => return Ok(None),
             Found::Nowhere => return Err(self.nowhere(number)?),
@@ -48,12 +56,22 @@ impl Shared {
         }
     }
 
+    /// The number was given to a job, and no commit since has got so far: it was accepted as
+    /// buffered.
+    fn is_on_its_way(&self, number: JobNumber) -> Result<bool, Error> {
+        Ok(number >= self.next_written(number)? && self.inbox.has_given(number))
+    }
+
+    /// The first number that no job in the store has or had, nor any after it.
+    fn next_written(&self, asked: JobNumber) -> Result<JobNumber, Error> {
+        let totals: Option<Totals> = get_typed(&*self.store, Key::TOTALS)
+            .map_err(|cause| self.unread(asked, cause.into()))?;
+        Ok(totals.map_or(JobNumber(1), |totals| JobNumber(totals.next_number)))
+    }
+
     /// Why the store has no such job.
     fn nowhere(&self, number: JobNumber) -> Result<Error, Error> {
-        let totals: Option<Totals> = get_typed(&*self.store, Key::TOTALS)
-            .map_err(|cause| self.unread(number, cause.into()))?;
-        let given = totals.is_some_and(|totals| number.0 < totals.next_number);
-        Ok(if given {
+        Ok(if number < self.next_written(number)? {
             Error::pruned(number)
         } else {
             Error::never_existed(number)

@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) waiters: Waiters,
     /// Of the receipts of this opening.
     pub(crate) origin: Arc<Origin>,
+    /// The same, for jobs accepted as buffered.
+    pub(crate) buffered: Arc<Origin>,
     /// All openings of the store, by the first number that each could give.
     pub(crate) openings: Vec<(JobNumber, OpeningTag)>,
     /// Jobs accepted or run again now stand behind those that waited before, though the clock was set

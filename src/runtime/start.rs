@@ -6,8 +6,8 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use jobkeep_store::{
-    InFlight, JobNumber, JobRecord, Key, Opening, OpeningTag, Place, QueueName, QueueStore,
-    RowError, Space, StoreError, StoreId, Timestamp, get_typed, open_row,
+    Durability, InFlight, JobNumber, JobRecord, Key, Opening, OpeningTag, Place, QueueName,
+    QueueStore, RowError, Space, StoreError, StoreId, Timestamp, get_typed, open_row,
 };
 
 use super::committer::Committer;
@@ -101,8 +101,12 @@ pub(crate) fn start(parts: Parts) -> Result<(Arc<Shared>, Recovery), Error> {
         opening: OpeningTag(tag),
         durability: identity.durability,
     };
+    let buffered = Origin {
+        durability: Durability::Buffered,
+        ..origin.clone()
+    };
     let shared = Arc::new(Shared {
-        inbox: Inbox::new(config.inbox, &clock),
+        inbox: Inbox::new(config.inbox, opened.engine.first_number(), &clock),
         location: identity.location,
         store,
         config,
@@ -111,6 +115,7 @@ pub(crate) fn start(parts: Parts) -> Result<(Arc<Shared>, Recovery), Error> {
         pools,
         waiters: Waiters::default(),
         origin: Arc::new(origin),
+        buffered: Arc::new(buffered),
         openings: opened.openings,
         order_floor: opened.order_floor,
         positions,

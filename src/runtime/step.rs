@@ -14,7 +14,7 @@ use crate::finished::Status;
 impl Committer {
     pub(super) fn step(&mut self, command: Command) -> Result<(), StoreError> {
         match command {
-            Command::Accept { jobs, reply } => self.accept(jobs, reply),
+            Command::Accept { jobs, first, reply } => self.accept(jobs, first, reply),
             Command::Settle(settlement) => {
                 let number = settlement.number;
                 if let Some(hash) = settlement.key {
@@ -68,6 +68,7 @@ impl Committer {
     fn accept(
         &mut self,
         jobs: Vec<(EncodedJob, Option<KeyClaim>)>,
+        first: JobNumber,
         reply: Reply<Vec<JobNumber>>,
     ) -> Result<(), StoreError> {
         for (job, claim) in &jobs {
@@ -79,7 +80,7 @@ impl Committer {
                 return Ok(());
             }
         }
-        let accepted = self.engine.accept(jobs);
+        let accepted = self.engine.accept(jobs, first);
         self.answer(reply, accepted);
         Ok(())
     }

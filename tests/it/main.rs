@@ -13,6 +13,7 @@
     reason = "a test fails by panicking, and explains itself by its name"
 )]
 
+mod buffering;
 mod cancelling;
 mod crashing;
 mod damage;
@@ -251,4 +252,16 @@ behaviours! {
         a_future_that_nobody_polls_holds_up_no_shutdown_and_keeps_no_store
         a_future_gets_what_ended_before_the_manager_though_polled_after
         futures_polled_while_the_manager_ends_all_resolve;
+    buffering:
+        a_buffered_job_is_accepted_before_its_commit
+        a_buffered_batch_is_accepted_before_its_commit
+        a_manager_may_buffer_and_a_job_not
+        a_buffered_receipt_survives_its_text
+        a_buffered_job_is_waited_for_cancelled_and_removed_at_once
+        a_full_inbox_holds_up_buffered_jobs_as_others
+        a_shutdown_writes_what_is_buffered
+        what_survives_of_buffered_jobs_is_a_prefix
+        a_job_lost_with_all_of_its_opening_says_so
+        a_failed_commit_of_buffered_jobs_shows_at_the_next_call
+        a_buffered_job_with_a_key_waits_for_its_commit;
 }
