@@ -46,6 +46,11 @@
 //! | [`MemoryStore`] | the job is in RAM | everything | everything |
 //! | any, [`Buffered`](Durability::Buffered) | the manager has taken the job in | the last jobs accepted, those whose commit had not ended | the same, and what its store loses |
 //!
+//! # In an async program
+//!
+//! [`Manager::submit`] and [`Manager::finished`] return futures of nothing but std, which every
+//! executor can drive. The page [`async_programs`] tells how, and what blocks.
+//!
 //! # One owner a store
 //!
 //! One process owns a store at a time, and that process runs its jobs. A process that only queues,
@@ -98,6 +103,10 @@ pub use receipt::{AnyJob, Receipt};
 pub use retry::Policy;
 pub use runtime::{Recovery, Shutdown, StillRunning};
 pub use submission::Submission;
+
+#[cfg(any(doc, doctest))]
+#[doc = include_str!("../docs/async.md")]
+pub mod async_programs {}
 
 /// The program of the README compiles.
 #[cfg(all(doctest, feature = "redb"))]
