@@ -2,7 +2,7 @@ use std::any::{Any, type_name};
 use std::fmt;
 use std::time::Duration;
 
-use jobkeep_store::QueueStore;
+use jobkeep_store::{Durability, QueueStore};
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -25,6 +25,7 @@ use crate::{Error, Job, JobError, Manager, Queue, Retention, Run};
 /// | [`output_limit`](Self::output_limit) | 1 MiB |
 /// | [`inbox`](Self::inbox) | 16,384 jobs |
 /// | [`drop_grace`](Self::drop_grace) | 5 seconds |
+/// | [`durability`](Self::durability) | synced |
 /// | [`server`](Self::server) | `local` |
 /// | [`Policy`](crate::Policy), of a job type | 25 attempts, backoff from 1 second to 24 hours, queue `default`, normal priority |
 /// | batch of [`enqueue_all`](Manager::enqueue_all) | at most 10,000 jobs and 16 MiB, fixed |
@@ -143,6 +144,13 @@ impl Builder {
     /// [retries](Manager::retry) it; any other end frees it. Zero suspects nobody.
     pub fn probation(mut self, span: Duration) -> Self {
         self.config.probation = span;
+        self
+    }
+
+    /// What jobs wait for before they count as accepted, where they do not
+    /// [say so themselves](crate::NewJob::durability): [`Durability::Synced`] by default.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.config.durability = durability;
         self
     }
 

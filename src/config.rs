@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use jobkeep_store::MAX_ROW_BYTES;
+use jobkeep_store::{Durability, MAX_ROW_BYTES};
 
 use crate::Error;
 
@@ -127,6 +127,7 @@ pub(crate) struct Config {
     pub(crate) inbox: usize,
     pub(crate) drop_grace: Duration,
     pub(crate) probation: Duration,
+    pub(crate) durability: Durability,
 }
 
 impl Default for Config {
@@ -141,6 +142,7 @@ impl Default for Config {
             inbox: 16_384,
             drop_grace: Duration::from_secs(5),
             probation: Duration::from_secs(30),
+            durability: Durability::Synced,
         }
     }
 }

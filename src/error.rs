@@ -28,6 +28,7 @@ enum Kind {
     KeyConflict(JobNumber),
     OtherServer,
     Replaced,
+    Lost,
     NeverExisted,
     Pruned,
     OtherType,
@@ -164,6 +165,17 @@ impl Error {
             format!(
                 "look up receipt {receipt}: the store was replaced since it was given, by a new \
                  one or by an older copy: the job is not here"
+            ),
+        )
+    }
+
+    pub(crate) fn lost(job: JobNumber) -> Self {
+        Self::new(
+            Kind::Lost,
+            format!(
+                "look up job {job}: it was accepted as buffered and did not survive: its process \
+                 ended before it was written, or the store was replaced by an older copy: enqueue \
+                 it anew"
             ),
         )
     }
@@ -315,6 +327,12 @@ impl Error {
             Some(cause) => cause.is_replaced(),
             None => self.0.kind == Kind::Replaced,
         }
+    }
+
+    /// The job was accepted as [`Durability::Buffered`](crate::Durability::Buffered), and the store
+    /// does not have it, because its process ended before it was written.
+    pub fn is_lost(&self) -> bool {
+        self.0.kind == Kind::Lost
     }
 
     /// No job with that number was ever accepted.

@@ -44,6 +44,12 @@
 //! | `RedbStore` | the commit is synced | nothing accepted | nothing accepted |
 //! | `SledStore` | its flush | nothing accepted | what the operating system had not written |
 //! | [`MemoryStore`] | the job is in RAM | everything | everything |
+//! | any, [`Buffered`](Durability::Buffered) | the manager has taken the job in | the last jobs accepted, those whose commit had not ended | the same, and what its store loses |
+//!
+//! # In an async program
+//!
+//! [`Manager::submit`] and [`Manager::finished`] return futures of nothing but std, which every
+//! executor can drive. The page [`async_programs`] tells how, and what blocks.
 //!
 //! # One owner a store
 //!
@@ -59,6 +65,7 @@ mod core;
 mod enqueue;
 mod error;
 mod finished;
+mod finishing;
 mod job;
 mod manager;
 mod options;
@@ -67,6 +74,7 @@ mod receipt;
 mod registry;
 mod retry;
 mod runtime;
+mod submission;
 mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -78,6 +86,7 @@ pub use core::{Counts, HISTORY};
 pub use enqueue::Enqueue;
 pub use error::Error;
 pub use finished::{Completed, Failure, Finished, Reason, Status};
+pub use finishing::Finishing;
 pub use job::{Job, JobError, ResultExt, Run};
 pub use jobkeep_memory::MemoryStore;
 #[cfg(feature = "redb")]
@@ -93,6 +102,11 @@ pub use options::{Draft, NewJob};
 pub use receipt::{AnyJob, Receipt};
 pub use retry::Policy;
 pub use runtime::{Health, Recovery, Shutdown, StillRunning};
+pub use submission::Submission;
+
+#[cfg(any(doc, doctest))]
+#[doc = include_str!("../docs/async.md")]
+pub mod async_programs {}
 
 /// The program of the README compiles.
 #[cfg(all(doctest, feature = "redb"))]

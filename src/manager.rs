@@ -1,16 +1,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use jobkeep_store::{JobNumber, Key, QueueName, QueueStore, State, Totals, get_typed};
+use jobkeep_store::{Durability, JobNumber, QueueName, QueueStore};
 
 use crate::config::{BATCH_BYTES, BATCH_JOBS};
-use crate::core::{self, Counts, EncodedJob, Found, KeyClaim};
+use crate::core::{self, Counts, EncodedJob, KeyClaim};
 use crate::enqueue::first;
 use crate::finished::{Completed, Finished, Status};
 use crate::receipt::Origin;
-use crate::runtime::{
-    self, Command, FindError, Health, Recovery, Shared, Shutdown, StillRunning, WhenFull,
-};
+use crate::runtime::{self, Command, Health, Recovery, Shared, Shutdown, StillRunning, WhenFull};
 use crate::sync::Arc;
 use crate::{Builder, Draft, Enqueue, Error, Job, NewJob, Receipt};
 
@@ -37,7 +35,7 @@ impl Manager {
         Self(Arc::new(Handle { shared, recovery }))
     }
 
-    fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.0.shared
     }
 
@@ -55,7 +53,7 @@ impl Manager {
     ///
     /// # Durability
     /// The job is in the store, to the degree that [`Receipt::durability`] names, when this
-    /// returns.
+    /// returns. One that is [buffered](NewJob::durability) may not be there yet.
     ///
     /// # Errors
     /// Where its queue is not declared, its payload too large or not encodable, or its idempotency
@@ -69,7 +67,7 @@ impl Manager {
     /// Queues a job like [`enqueue`](Self::enqueue), but does not wait for room.
     ///
     /// # Durability
-    /// As [`enqueue`](Self::enqueue): it waits for its commit.
+    /// As [`enqueue`](Self::enqueue): it waits for its commit, unless the job is buffered.
     ///
     /// # Errors
     /// As [`enqueue`](Self::enqueue), and where the inbox is full: [`Error::is_full`].
@@ -82,7 +80,7 @@ impl Manager {
     /// 16 MiB of rows.
     ///
     /// # Durability
-    /// As [`enqueue`](Self::enqueue).
+    /// As [`enqueue`](Self::enqueue). They are buffered where each of them is.
     ///
     /// # Errors
     /// As [`enqueue`](Self::enqueue), for any one of them; and where they are too many.
@@ -244,24 +242,10 @@ impl Drop for Handle {
 }
 
 impl Shared {
-    /// Encodes the drafts on this thread and has them accepted.
-    fn accept(&self, drafts: Vec<Draft>, when_full: WhenFull) -> Result<Vec<Receipt>, Error> {
-        let act = match drafts.as_slice() {
-            [] => return Ok(Vec::new()),
-            [only] => format!("enqueue job `{}`", only.name()),
-            many => format!("enqueue {} jobs", many.len()),
-        };
-        let jobs = self.encode(drafts)?;
-        let numbers = self
-            .inbox
-            .ask(&act, when_full, |reply| Command::Accept { jobs, reply })?;
-        Ok(numbers
-            .into_iter()
-            .map(|number| self.receipt(number))
-            .collect())
-    }
-
-    fn encode(&self, drafts: Vec<Draft>) -> Result<Vec<(EncodedJob, Option<KeyClaim>)>, Error> {
+    pub(crate) fn encode(
+        &self,
+        drafts: Vec<Draft>,
+    ) -> Result<Vec<(EncodedJob, Option<KeyClaim>)>, Error> {
         let count = drafts.len();
         let now = self.clock.now();
         let order = self.order(now);
@@ -316,7 +300,7 @@ impl Shared {
     }
 
     /// The receipt of a job of this store.
-    fn receipt(&self, number: JobNumber) -> Receipt {
+    pub(crate) fn receipt(&self, number: JobNumber) -> Receipt {
         match self.opening_of(number) {
             Some(opening) if opening != self.origin.opening => {
                 let origin = Origin {
@@ -330,7 +314,7 @@ impl Shared {
     }
 
     /// The receipt's number, if it is of this server and store.
-    fn check<J>(&self, receipt: &Receipt<J>) -> Result<JobNumber, Error> {
+    pub(crate) fn check<J>(&self, receipt: &Receipt<J>) -> Result<JobNumber, Error> {
         let (origin, number) = (receipt.origin(), receipt.number());
         if origin.server != self.origin.server {
             let own = &self.origin.server;
@@ -340,66 +324,24 @@ impl Shared {
                 own,
             ));
         }
-        if origin.store != self.origin.store || Some(origin.opening) != self.opening_of(number) {
-            return Err(Error::replaced(&receipt.to_string()));
+        let is_here = Some(origin.opening) == self.opening_of(number);
+        if origin.store == self.origin.store && is_here {
+            if self.lost.contains(number) {
+                return Err(Error::lost(number));
+            }
+            return Ok(number);
         }
-        Ok(number)
-    }
-
-    /// The finished job with its bytes.
-    fn finished(&self, number: JobNumber) -> Result<Option<Finished>, Error> {
-        let failed = |cause| self.unread(number, cause);
-        let record = match self.find(number).map_err(failed)? {
-            Found::Done(record) => *record,
-            Found::Live(_) => return Ok(None),
-            Found::Nowhere => return Err(self.nowhere(number)?),
-        };
-        let payload = self
-            .kept(&record.payload, Key::body(number))
-            .map_err(failed)?;
-        let output = match (&record.state, &record.output) {
-            (State::Succeeded, Some(output)) => {
-                Some(self.kept(output, Key::output(number)).map_err(failed)?)
-            }
-            (State::Succeeded, None) => {
-                return Err(failed(FindError::Missing(Key::output(number))));
-            }
-            _ => None,
-        };
-        Ok(Some(Finished {
-            number,
-            record,
-            payload,
-            output,
-        }))
-    }
-
-    /// Why the job could not be read. Who finds the store closed is told what closed it.
-    fn unread(&self, number: JobNumber, cause: FindError) -> Error {
-        match cause {
-            FindError::Store(cause) if cause.is_closed() => {
-                self.inbox.refusal(&format!("look up job {number}"))
-            }
-            cause => runtime::find_failed(number, cause),
+        // The number was given before it was written. It may be another job's by now.
+        if origin.store == self.origin.store && origin.durability == Durability::Buffered {
+            return Err(Error::lost(number));
         }
-    }
-
-    /// Why the store has no such job.
-    fn nowhere(&self, number: JobNumber) -> Result<Error, Error> {
-        let totals: Option<Totals> = get_typed(&*self.store, Key::TOTALS)
-            .map_err(|cause| self.unread(number, cause.into()))?;
-        let given = totals.is_some_and(|totals| number.0 < totals.next_number);
-        Ok(if given {
-            Error::pruned(number)
-        } else {
-            Error::never_existed(number)
-        })
+        Err(Error::replaced(&receipt.to_string()))
     }
 
     /// The finished job, waiting up to `patience`; `None` where it has not finished by then.
     fn wait(&self, number: JobNumber, patience: Duration) -> Result<Option<Finished>, Error> {
         let until = self.clock.now().steady.after(patience);
-        let over = || self.inbox.refusal(&format!("wait for job {number}"));
+        let over = || self.wait_refused(number);
         loop {
             let waiting = self
                 .waiters

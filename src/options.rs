@@ -1,6 +1,6 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use jobkeep_store::{Backoff, Timestamp};
+use jobkeep_store::{Backoff, Durability, Timestamp};
 
 use crate::{Codec, Error, Job, Priority, payload, retry};
 
@@ -28,6 +28,7 @@ pub struct NewJob<J> {
     key: Option<String>,
     attempts: Option<u32>,
     backoff: Option<Backoff>,
+    durability: Option<Durability>,
 }
 
 /// When a job becomes ready.
@@ -49,6 +50,7 @@ impl<J: Job> NewJob<J> {
             key: None,
             attempts: None,
             backoff: None,
+            durability: None,
         }
     }
 
@@ -101,6 +103,20 @@ impl<J: Job> NewJob<J> {
         self
     }
 
+    /// What it waits for before it counts as accepted; else
+    /// [`Builder::durability`](crate::Builder::durability) says it.
+    ///
+    /// [`Durability::Buffered`]: it is accepted as soon as the manager has taken it in, and written
+    /// with the next commit. What survives a crash is a prefix of the order of acceptance; a commit
+    /// that fails shows at the next call. A job with a [`key`](Self::key), or in a batch with one
+    /// that is not buffered, waits for its commit all the same: the receipt says which it was.
+    ///
+    /// Everything else: it waits for its commit, which survives what its store promises.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = Some(durability);
+        self
+    }
+
     /// Encodes the job and settles its options: what an [`Enqueue`](crate::Enqueue) takes.
     ///
     /// # Errors
@@ -118,6 +134,7 @@ impl<J: Job> NewJob<J> {
             key: self.key,
             attempts: self.attempts.unwrap_or(J::POLICY.attempts),
             backoff: self.backoff.unwrap_or(J::POLICY.backoff),
+            durability: self.durability,
         })
     }
 }
@@ -140,6 +157,8 @@ pub struct Draft {
     pub(crate) key: Option<String>,
     pub(crate) attempts: u32,
     pub(crate) backoff: Backoff,
+    /// Else the manager decides.
+    pub(crate) durability: Option<Durability>,
 }
 
 impl Draft {

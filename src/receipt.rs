@@ -58,7 +58,8 @@ impl<J> Receipt<J> {
         self.number
     }
 
-    /// What the acceptance survives, as the store promised it.
+    /// What the acceptance survives, as the store promised it when it was given; or
+    /// [`Durability::Buffered`], where nobody waited for that.
     pub fn durability(&self) -> Durability {
         self.origin.durability
     }
@@ -92,6 +93,7 @@ impl<J> fmt::Display for Receipt<J> {
         bytes.push(match durability {
             Durability::Synced => 0,
             Durability::Flushed => 1,
+            Durability::Buffered => 3,
             _ => 2,
         });
         bytes.extend_from_slice(&store.0.to_be_bytes());
@@ -129,6 +131,7 @@ impl<J> FromStr for Receipt<J> {
         let durability = match durability {
             0 => Durability::Synced,
             1 => Durability::Flushed,
+            3 => Durability::Buffered,
             _ => Durability::Memory,
         };
         let fields = rest.split_first_chunk::<16>().and_then(|(&store, rest)| {

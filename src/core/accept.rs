@@ -1,4 +1,4 @@
-//! Accepting jobs: numbers are given, and idempotency keys are kept.
+//! Accepting jobs under the numbers given, and keeping idempotency keys.
 
 use std::collections::HashMap;
 
@@ -10,8 +10,9 @@ use super::unique::KeyClaim;
 use crate::Error;
 
 impl Engine {
-    /// Accepts all jobs or none, and gives their numbers. A job whose key is held gets its holder's
-    /// number, and is not written.
+    /// Accepts all jobs or none, numbered from `first` on, and gives their numbers. A job whose key
+    /// is held gets its holder's number, and is not written; the number that was its own belongs to
+    /// nobody.
     ///
     /// The rows of all keys must have been learned.
     ///
@@ -20,18 +21,18 @@ impl Engine {
     pub(crate) fn accept(
         &mut self,
         jobs: Vec<(EncodedJob, Option<KeyClaim>)>,
+        first: JobNumber,
     ) -> Result<Vec<JobNumber>, Error> {
-        self.check_keys(&jobs)?;
+        self.check_keys(&jobs, first)?;
         let mut numbers = Vec::with_capacity(jobs.len());
-        for (mut job, claim) in jobs {
+        for (number, (mut job, claim)) in (first.0..).map(JobNumber).zip(jobs) {
             if let Some(claim) = &claim
                 && let Some(holder) = self.holder(&job, claim)?
             {
                 numbers.push(holder);
                 continue;
             }
-            let number = JobNumber(self.totals.next_number);
-            self.totals.next_number += 1;
+            self.totals.next_number = self.totals.next_number.max(number.0 + 1);
             if let Some(claim) = &claim
                 && let Some(record) = &job.record
                 && let Some(key) = &record.key
@@ -49,16 +50,14 @@ impl Engine {
     }
 
     /// Finds conflicts before anything is written, those within the batch itself included.
-    fn check_keys(&self, jobs: &[(EncodedJob, Option<KeyClaim>)]) -> Result<(), Error> {
-        let mut seen: HashMap<(&str, &str), (u64, u128)> = HashMap::new();
-        let mut given = 0;
-        let mut give = || {
-            given += 1;
-            self.totals.next_number + given - 1
-        };
-        for (job, claim) in jobs {
+    fn check_keys(
+        &self,
+        jobs: &[(EncodedJob, Option<KeyClaim>)],
+        first: JobNumber,
+    ) -> Result<(), Error> {
+        let mut seen: HashMap<(&str, &str), (JobNumber, u128)> = HashMap::new();
+        for (number, (job, claim)) in (first.0..).map(JobNumber).zip(jobs) {
             let Some((claim, (name, key))) = claim.as_ref().zip(job.name_and_key()) else {
-                give();
                 continue;
             };
             if self.holder(job, claim)?.is_some() {
@@ -66,9 +65,9 @@ impl Engine {
             }
             let (holder, payload_hash) = *seen
                 .entry((name, key))
-                .or_insert_with(|| (give(), claim.payload_hash));
+                .or_insert((number, claim.payload_hash));
             if payload_hash != claim.payload_hash {
-                return Err(Error::key_conflict(name, key, JobNumber(holder)));
+                return Err(Error::key_conflict(name, key, holder));
             }
         }
         Ok(())

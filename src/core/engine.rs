@@ -393,7 +393,7 @@ impl Engine {
         }
     }
 
-    /// The number that the next job gets.
+    /// The first number that no job of this store has, nor any after it.
     pub(crate) fn first_number(&self) -> JobNumber {
         JobNumber(self.totals.next_number)
     }

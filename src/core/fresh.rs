@@ -31,6 +31,10 @@ impl Fresh {
         }
         // Numbers that were not kept leave gaps.
         let next = self.from + self.records.len() as u64;
+        if number.0 < next {
+            // Given long ago, and accepted only now.
+            return;
+        }
         match usize::try_from(number.0.saturating_sub(next)) {
             Ok(gap) if gap + self.records.len() < MOST => {
                 self.records

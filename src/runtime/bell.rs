@@ -1,4 +1,7 @@
+use std::task::Waker;
+
 use super::signal::{Signal, Woken};
+use super::wakers::{self, Wakers};
 use crate::clock::{Clock, Steady};
 use crate::sync::{Arc, Mutex};
 
@@ -6,8 +9,14 @@ use crate::sync::{Arc, Mutex};
 /// them with one call and they wake each other.
 #[derive(Debug, Default)]
 pub(crate) struct Bell {
-    rung: Mutex<bool>,
+    state: Mutex<State>,
     signal: Signal,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    rung: bool,
+    wakers: Wakers,
 }
 
 impl Bell {
@@ -19,24 +28,47 @@ impl Bell {
     }
 
     pub(crate) fn ring(&self) {
-        *self.rung.lock() = true;
+        let mut state = self.state.lock();
+        state.rung = true;
+        let wakers = state.wakers.take();
+        drop(state);
         self.signal.wake_all();
+        wakers::wake(wakers);
     }
 
     /// Waits for the ring; `false` where that moment comes first.
     pub(crate) fn wait(&self, clock: &Clock, until: Option<Steady>) -> bool {
-        let mut rung = self.rung.lock();
-        while !*rung {
-            if self.signal.wait(&mut rung, clock, until) == Woken::Due {
-                return *rung;
+        let mut state = self.state.lock();
+        while !state.rung {
+            if self.signal.wait(&mut state, clock, until) == Woken::Due {
+                return state.rung;
             }
         }
         true
+    }
+
+    /// Has it rung? Else the waker takes the future's seat, and is called at the ring.
+    pub(super) fn poll(&self, seat: &mut Option<u64>, waker: &Waker) -> bool {
+        let waker = waker.clone();
+        let mut state = self.state.lock();
+        if state.rung {
+            return true;
+        }
+        let replaced = state.wakers.put(seat, waker);
+        drop(state);
+        drop(replaced);
+        false
+    }
+
+    /// The future on that seat is gone.
+    pub(super) fn leave(&self, seat: u64) {
+        let left = self.state.lock().wakers.remove(seat);
+        drop(left);
     }
 }
 
 impl crate::clock::Wake for Bell {
     fn wake(&self) {
-        self.signal.wake_from(&self.rung);
+        self.signal.wake_from(&self.state);
     }
 }

@@ -14,6 +14,10 @@ use crate::sync::{Arc, Mutex};
 pub(crate) enum Command {
     Accept {
         jobs: Vec<(EncodedJob, Option<KeyClaim>)>,
+        /// The number of the first of them. The inbox gives it.
+        first: JobNumber,
+        /// How many they were when they came in.
+        count: u64,
         reply: Reply<Vec<JobNumber>>,
     },
     Settle(Box<Settlement>),
@@ -45,6 +49,30 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    pub(crate) fn accept(
+        jobs: Vec<(EncodedJob, Option<KeyClaim>)>,
+        reply: Reply<Vec<JobNumber>>,
+    ) -> Self {
+        Self::Accept {
+            jobs,
+            first: JobNumber(0),
+            count: 0,
+            reply,
+        }
+    }
+
+    /// Numbers the jobs that it brings from `next` on, and counts `next` on.
+    pub(super) fn number(&mut self, next: &mut JobNumber) {
+        if let Self::Accept {
+            jobs, first, count, ..
+        } = self
+        {
+            *first = *next;
+            *count = jobs.len() as u64;
+            next.0 += *count;
+        }
+    }
+
     /// How much room it takes: its jobs.
     pub(super) fn weight(&self) -> usize {
         match self {

@@ -300,7 +300,8 @@ impl Committer {
         // What came in while the last turn went on. Dropping it answers its callers.
         drop(self.shared.inbox.take(None, Some(Steady::default())));
         self.account();
-        self.shared.waiters.dismiss(&self.shared.clock);
+        let look = |job| self.shared.last_look(job);
+        self.shared.waiters.dismiss(&self.shared.clock, look);
         // A store that cannot end in order has said so by its commits, or has lost nothing.
         drop(self.shared.store.close());
         self.shared.ending.announce(self.report);

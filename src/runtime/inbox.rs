@@ -1,12 +1,14 @@
 //! Where everybody leaves commands for the committer: bounded, taken whole.
 
-use jobkeep_store::StoreError;
+use jobkeep_store::{JobNumber, StoreError};
 
+use super::asked::Asked;
 use super::bell::Bell;
 use super::command::{Command, Reply};
 use super::signal::{Signal, Woken};
 use crate::Error;
 use crate::clock::{Clock, Steady, Wake};
+use crate::core::{EncodedJob, KeyClaim};
 use crate::sync::{Arc, Mutex};
 
 /// How far the inbox is open.
@@ -26,9 +28,14 @@ pub(crate) enum Intake {
 struct State {
     commands: Vec<Command>,
     weight: usize,
+    /// The number of the next job. Given here, under the lock that makes the order, so that a caller
+    /// knows it without the committer; never given again, whatever becomes of the job.
+    next: JobNumber,
     /// Rings when what is in `commands` now has been dealt with.
     bell: Arc<Bell>,
     intake: Intake,
+    /// Why the store takes no new jobs at the moment.
+    refuses: Option<Arc<StoreError>>,
     /// Something wants the committer to look at once.
     hurry: bool,
     asleep: bool,
@@ -78,12 +85,15 @@ pub(crate) enum WhenFull {
 }
 
 impl Inbox {
-    pub(crate) fn new(bound: usize, clock: &Clock) -> Arc<Self> {
+    /// `first` is the number of the first job that comes in.
+    pub(crate) fn new(bound: usize, first: JobNumber, clock: &Clock) -> Arc<Self> {
         let state = State {
             commands: Vec::new(),
             weight: 0,
+            next: first,
             bell: Arc::default(),
             intake: Intake::Open,
+            refuses: None,
             hurry: false,
             asleep: false,
             naps: false,
@@ -108,11 +118,36 @@ impl Inbox {
         when_full: WhenFull,
         command: impl FnOnce(Reply<T>) -> Command,
     ) -> Result<T, Error> {
+        self.leave(act, when_full, command)?.wait(act, self)
+    }
+
+    /// Asks the committer, whose answer is waited for later or never.
+    pub(crate) fn leave<T>(
+        &self,
+        act: &str,
+        when_full: WhenFull,
+        command: impl FnOnce(Reply<T>) -> Command,
+    ) -> Result<Asked<T>, Error> {
         let reply = Reply::new();
-        let bell = self.push(act, command(reply.clone()), when_full, Haste::Now)?;
-        bell.wait(&self.clock, None);
-        // The committer ended before it came to this command, or while it was at it.
-        reply.take(act).unwrap_or_else(|| Err(self.refusal(act)))
+        let (bell, _) = self.push(act, command(reply.clone()), when_full, Haste::Now)?;
+        Ok(Asked::new(reply, bell))
+    }
+
+    /// Leaves jobs whose acceptance nobody waits for, and returns the number of the first.
+    pub(crate) fn leave_jobs(
+        &self,
+        act: &str,
+        when_full: WhenFull,
+        jobs: Vec<(EncodedJob, Option<KeyClaim>)>,
+    ) -> Result<JobNumber, Error> {
+        let command = Command::accept(jobs, Reply::new());
+        let (_, first) = self.push(act, command, when_full, Haste::Now)?;
+        Ok(first)
+    }
+
+    /// The number was given to a job of this opening, or of an earlier one.
+    pub(super) fn has_given(&self, number: JobNumber) -> bool {
+        number < self.state.lock().next
     }
 
     /// Leaves what a worker has to say. Waits for room, which is the pools' back-pressure; an error
@@ -125,10 +160,10 @@ impl Inbox {
     fn push(
         &self,
         act: &str,
-        command: Command,
+        mut command: Command,
         when_full: WhenFull,
         haste: Haste,
-    ) -> Result<Arc<Bell>, Error> {
+    ) -> Result<(Arc<Bell>, JobNumber), Error> {
         let from_worker = matches!(command, Command::Settle(_) | Command::Unreadable { .. });
         let weight = command.weight();
         let mut state = self.state.lock();
@@ -140,6 +175,11 @@ impl Inbox {
             };
             if !open {
                 return Err(refusal(&state.intake, act));
+            }
+            if let Some(cause) = &state.refuses
+                && matches!(command, Command::Accept { .. })
+            {
+                return Err(Error::store(act, Arc::clone(cause)));
             }
             // One command always fits, whatever its weight.
             if state.weight == 0 || state.weight.saturating_add(weight) <= self.bound {
@@ -153,6 +193,8 @@ impl Inbox {
             state.blocked -= 1;
         }
         state.weight += weight;
+        let first = state.next;
+        command.number(&mut state.next);
         state.commands.push(command);
         let bell = Arc::clone(&state.bell);
         state.hurry |= haste == Haste::Now;
@@ -161,7 +203,7 @@ impl Inbox {
         if wake {
             self.arrived.wake_one();
         }
-        Ok(bell)
+        Ok((bell, first))
     }
 
     /// Takes all commands, waiting for the first until that moment. Empty where the moment came, or
@@ -195,6 +237,16 @@ impl Inbox {
             self.room.wake_all();
         }
         taken
+    }
+
+    /// Refuses new jobs for this cause, or takes them again.
+    pub(super) fn refuse_jobs(&self, cause: Option<Arc<StoreError>>) {
+        self.state.lock().refuses = cause;
+        self.room.wake_all();
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Nothing waits to be taken.
@@ -261,7 +313,7 @@ impl Wake for Inbox {
 
 #[cfg(test)]
 mod tests {
-    use jobkeep_store::{JobNumber, OpeningTag, Token};
+    use jobkeep_store::{OpeningTag, Token};
 
     use super::*;
 
@@ -271,7 +323,7 @@ mod tests {
             .now()
             .steady
             .after(std::time::Duration::from_secs(3_600));
-        (Inbox::new(8, &clock), later)
+        (Inbox::new(8, JobNumber(1), &clock), later)
     }
 
     fn report(inbox: &Inbox, haste: Haste) {

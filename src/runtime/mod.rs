@@ -3,28 +3,35 @@
 //! Start: store, engine, committer, workers. Stop, in this order: intake, dispatch, workers,
 //! committer, store.
 
+mod addresses;
+mod asked;
+mod attending;
 mod bell;
 mod command;
 mod committer;
 mod execute;
 mod health;
 mod inbox;
+mod lost;
 mod panics;
 mod pool;
 mod prune;
+mod read;
 mod recover;
 mod shared;
 mod signal;
 mod start;
 mod step;
 mod waiters;
+mod wakers;
 
+pub(crate) use asked::Asked;
+pub(crate) use attending::Attending;
 pub(crate) use command::{Command, Reply};
 pub use health::Health;
 pub(crate) use inbox::WhenFull;
 pub(crate) use panics::is_own_thread;
-pub(crate) use shared::{FindError, Shared};
+pub(crate) use shared::Shared;
 pub use shared::{Shutdown, StillRunning};
 pub use start::Recovery;
 pub(crate) use start::{Parts, start};
-pub(crate) use step::find_failed;

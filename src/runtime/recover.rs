@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use jobkeep_store::{Key, StoreError, Write};
+use jobkeep_store::{JobNumber, Key, StoreError, Write};
 
 use super::command::Command;
 use super::committer::Committer;
@@ -133,10 +133,16 @@ impl Committer {
 
     /// Tells the callers of these commands that the store does not take them.
     fn refuse(&mut self, cause: &Arc<StoreError>, which: impl Fn(&Command) -> bool) {
+        let shared = &self.shared;
         self.pending.retain(|command| {
             let refused = which(command);
             if refused {
                 command.refuse(cause);
+                if let Command::Accept { first, count, .. } = *command {
+                    shared.lost.add(first, count);
+                    let numbers: Vec<_> = (first.0..first.0 + count).map(JobNumber).collect();
+                    shared.waiters.ring(&numbers);
+                }
             }
             !refused
         });
@@ -145,6 +151,7 @@ impl Committer {
     fn pause(&mut self, cause: Arc<StoreError>) {
         let now = self.shared.clock.now();
         self.shared.health.refuse(&cause, now.wall);
+        self.shared.inbox.refuse_jobs(Some(Arc::clone(&cause)));
         let pause = self
             .trouble
             .as_ref()
@@ -193,6 +200,7 @@ impl Committer {
     pub(super) fn end_trouble(&mut self) {
         if self.trouble.take().is_some() {
             self.shared.health.recover();
+            self.shared.inbox.refuse_jobs(None);
         }
     }
 

@@ -12,6 +12,7 @@ use jobkeep_store::{
 
 use super::health::HealthBoard;
 use super::inbox::Inbox;
+use super::lost::Lost;
 use super::pool::Pool;
 use super::signal::{Signal, Woken};
 use super::waiters::Waiters;
@@ -34,8 +35,11 @@ pub(crate) struct Shared {
     pub(crate) pools: Vec<Arc<Pool>>,
     pub(crate) waiters: Waiters,
     pub(crate) health: HealthBoard,
+    pub(crate) lost: Lost,
     /// Of the receipts of this opening.
     pub(crate) origin: Arc<Origin>,
+    /// The same, for jobs accepted as buffered.
+    pub(crate) buffered: Arc<Origin>,
     /// All openings of the store, by the first number that each could give.
     pub(crate) openings: Vec<(JobNumber, OpeningTag)>,
     /// Jobs accepted or run again now stand behind those that waited before, though the clock was set

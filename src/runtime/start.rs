@@ -6,13 +6,14 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use jobkeep_store::{
-    Alone, Closing, InFlight, JobNumber, JobRecord, Key, Opening, OpeningTag, Place, QueueName,
-    QueueStore, RowError, Space, StoreError, StoreId, Timestamp, get_typed, open_row,
+    Alone, Closing, Durability, InFlight, JobNumber, JobRecord, Key, Opening, OpeningTag, Place,
+    QueueName, QueueStore, RowError, Space, StoreError, StoreId, Timestamp, get_typed, open_row,
 };
 
 use super::committer::Committer;
 use super::health::HealthBoard;
 use super::inbox::Inbox;
+use super::lost::Lost;
 use super::pool::Pool;
 use super::shared::Shared;
 use super::waiters::Waiters;
@@ -98,8 +99,12 @@ pub(crate) fn start(parts: Parts) -> Result<(Arc<Shared>, Recovery), Error> {
         opening: OpeningTag(tag),
         durability: identity.durability,
     };
+    let buffered = Origin {
+        durability: Durability::Buffered,
+        ..origin.clone()
+    };
     let shared = Arc::new(Shared {
-        inbox: Inbox::new(config.inbox, &clock),
+        inbox: Inbox::new(config.inbox, opened.engine.first_number(), &clock),
         location: identity.location,
         store,
         config,
@@ -108,7 +113,9 @@ pub(crate) fn start(parts: Parts) -> Result<(Arc<Shared>, Recovery), Error> {
         pools,
         waiters: Waiters::default(),
         health: HealthBoard::default(),
+        lost: Lost::default(),
         origin: Arc::new(origin),
+        buffered: Arc::new(buffered),
         openings: opened.openings,
         order_floor: opened.order_floor,
         positions,

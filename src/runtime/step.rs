@@ -15,7 +15,9 @@ impl Committer {
     /// Steps a command. Where the group is not written, the same command is stepped again.
     pub(super) fn step(&mut self, command: &mut Command) -> Result<(), StoreError> {
         match command {
-            Command::Accept { jobs, reply } => self.accept(std::mem::take(jobs), reply),
+            Command::Accept {
+                jobs, first, reply, ..
+            } => self.accept(std::mem::take(jobs), *first, reply),
             Command::Settle(settlement) => {
                 if let Some(hash) = settlement.key {
                     // Where it is damaged, the job ends all the same.
@@ -68,6 +70,7 @@ impl Committer {
     fn accept(
         &mut self,
         jobs: Vec<(EncodedJob, Option<KeyClaim>)>,
+        first: JobNumber,
         reply: &Reply<Vec<JobNumber>>,
     ) -> Result<(), StoreError> {
         for (job, claim) in &jobs {
@@ -79,7 +82,7 @@ impl Committer {
                 return Ok(());
             }
         }
-        let accepted = self.engine.accept(jobs);
+        let accepted = self.engine.accept(jobs, first);
         self.answer(reply, accepted);
         Ok(())
     }

@@ -1,11 +1,17 @@
 use std::collections::HashMap;
+use std::task::Waker;
 
 use jobkeep_store::JobNumber;
 
+use super::addresses::{Address, Addresses};
 use super::bell::Bell;
+use super::command::Reply;
 use super::signal::Signal;
+use super::wakers;
+use crate::Error;
 use crate::clock::{Clock, Steady};
-use crate::sync::{Arc, Mutex};
+use crate::finished::Finished;
+use crate::sync::{Arc, Mutex, MutexGuard};
 
 /// Who waits for the end of which job.
 ///
@@ -16,6 +22,20 @@ use crate::sync::{Arc, Mutex};
 ///
 /// All pass through the mutex, so that either the waiter sees the end or the committer sees the
 /// waiter.
+///
+/// A future is not waited for in step 3, because nobody may ever poll it again:
+///
+/// 1. When it is made it leaves its address.
+/// 2. Polled for the first time, or after it was called, it leaves its waker there and is present;
+///    then it looks whether the job has finished, and is no longer present. That takes a moment, so
+///    the committer may wait for it.
+/// 3. Polled while it waits to be called, it only exchanges its waker.
+/// 4. The committer makes a job's end durable, and then calls those whose wakers are left for it.
+///    Their addresses stay.
+/// 5. When nothing will end any more, the committer looks a last time for every address that is
+///    left, leaves what it found there, and calls. It does so under the mutex: a future that finds
+///    all to be over finds its answer too, and looks no more.
+/// 6. A future takes its address back when it has its answer or is dropped.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
     state: Mutex<State>,
@@ -27,8 +47,30 @@ struct State {
     by_job: HashMap<JobNumber, Vec<Arc<Bell>>>,
     /// Registered, rung or not.
     present: usize,
+    addresses: Addresses,
     /// The committer has ended: nothing will finish any more.
     over: bool,
+}
+
+/// Somebody for whom the store is kept open, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Present<'a>(&'a Waiters);
+
+impl Drop for Present<'_> {
+    fn drop(&mut self) {
+        self.0.depart(self.0.state.lock());
+    }
+}
+
+/// What a future that is polled is to do.
+#[derive(Debug)]
+pub(crate) enum Attendance<'a> {
+    /// Wait to be called.
+    Wait,
+    /// Look whether the job has finished, and where it has not, wait to be called.
+    Look(Present<'a>),
+    /// Take the answer that was left.
+    Over,
 }
 
 /// A waiter, until this is dropped.
@@ -55,12 +97,7 @@ impl Drop for Waiting<'_> {
                 state.by_job.remove(&self.job);
             }
         }
-        state.present -= 1;
-        let last = state.over && state.present == 0;
-        drop(state);
-        if last {
-            self.waiters.gone.wake_all();
-        }
+        self.waiters.depart(state);
     }
 }
 
@@ -81,23 +118,68 @@ impl Waiters {
         })
     }
 
+    /// A future waits for the job from now on; `None` where nothing will end any more.
+    pub(crate) fn leave_address(&self, job: JobNumber, last: &Reply<Finished>) -> Option<u64> {
+        let mut state = self.state.lock();
+        (!state.over).then(|| state.addresses.add(job, last))
+    }
+
+    /// The future of that address is polled.
+    pub(crate) fn attend(
+        &self,
+        id: u64,
+        job: JobNumber,
+        last: &Reply<Finished>,
+        waker: &Waker,
+    ) -> Attendance<'_> {
+        let waker = waker.clone();
+        let mut state = self.state.lock();
+        if state.over {
+            return Attendance::Over;
+        }
+        let left = state.addresses.listen(id, job, last, waker);
+        state.present += usize::from(!left.listened);
+        drop(state);
+        drop(left.replaced);
+        if left.listened {
+            Attendance::Wait
+        } else {
+            Attendance::Look(Present(self))
+        }
+    }
+
+    /// The future of that address has its answer, or is gone.
+    pub(crate) fn strike_address(&self, id: u64) {
+        let address = self.state.lock().addresses.remove(id);
+        drop(address);
+    }
+
     pub(crate) fn ring(&self, ended: &[JobNumber]) {
         if ended.is_empty() {
             return;
         }
         let mut state = self.state.lock();
-        if state.by_job.is_empty() {
+        if state.by_job.is_empty() && state.addresses.is_empty() {
             return;
         }
-        for job in ended {
-            for bell in state.by_job.remove(job).into_iter().flatten() {
+        let mut wakers = Vec::new();
+        for &job in ended {
+            for bell in state.by_job.remove(&job).into_iter().flatten() {
                 bell.ring();
             }
+            state.addresses.call(job, &mut wakers);
         }
+        drop(state);
+        wakers::wake(wakers);
     }
 
-    /// Nothing will end any more: sends everybody away, and returns when they are gone.
-    pub(crate) fn dismiss(&self, clock: &Clock) {
+    /// Nothing will end any more: sends everybody away, and returns when they are gone. `look` is the
+    /// last look for those whom nobody waits for.
+    pub(crate) fn dismiss(
+        &self,
+        clock: &Clock,
+        look: impl Fn(JobNumber) -> Result<Finished, Error>,
+    ) {
         let mut state = self.state.lock();
         state.over = true;
         for (_, bells) in state.by_job.drain() {
@@ -105,8 +187,28 @@ impl Waiters {
                 bell.ring();
             }
         }
+        let mut wakers = Vec::new();
+        for Address {
+            job, last, waker, ..
+        } in state.addresses.take()
+        {
+            last.give(look(job));
+            wakers.extend(waker);
+        }
+        drop(state);
+        wakers::wake(wakers);
+        let mut state = self.state.lock();
         while state.present > 0 {
             self.gone.wait(&mut state, clock, None);
+        }
+    }
+
+    fn depart(&self, mut state: MutexGuard<'_, State>) {
+        state.present -= 1;
+        let last = state.over && state.present == 0;
+        drop(state);
+        if last {
+            self.gone.wake_all();
         }
     }
 

@@ -8,7 +8,7 @@ use crate::place::{Door, HOUR, PATIENCE, Place, Work, one_worker, succeeding, wo
 use crate::shutdown::through_and_leaving;
 
 /// A manager on a store that the second value counts the owners of.
-fn counted(place: &dyn Place) -> (Builder, std::sync::Weak<dyn QueueStore>) {
+pub(crate) fn counted(place: &dyn Place) -> (Builder, std::sync::Weak<dyn QueueStore>) {
     let store: Arc<dyn QueueStore> = Arc::new(place.open());
     let owners = Arc::downgrade(&store);
     let builder =

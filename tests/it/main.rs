@@ -13,12 +13,15 @@
     reason = "a test fails by panicking, and explains itself by its name"
 )]
 
+mod buffering;
 mod cancelling;
 mod crashing;
 mod damage;
 mod ends;
 mod enqueueing;
 mod errors;
+mod executor;
+mod finishing;
 mod full_disk;
 mod gate;
 mod handles;
@@ -33,6 +36,7 @@ mod retention;
 mod retrying;
 mod shutdown;
 mod starting;
+mod submitting;
 mod suspecting;
 mod threads;
 mod thumbnails;
@@ -251,4 +255,41 @@ behaviours! {
         a_damaged_key_is_refused_and_stops_nothing
         a_job_in_flight_whose_key_is_damaged_is_interrupted_like_others
         a_damaged_row_of_retention_keeps_its_jobs_and_stops_nothing;
+    submitting:
+        a_submission_is_awaited_until_its_job_is_durable
+        a_submission_is_waited_for_until_its_job_is_durable
+        a_dropped_submission_does_not_take_its_job_back
+        a_full_inbox_refuses_a_submission_and_blocks_nobody
+        what_cannot_be_encoded_or_queued_is_refused_at_once
+        submissions_of_one_thread_share_commits
+        a_task_is_woken_once_for_all_its_submissions
+        a_failed_commit_reaches_its_submissions
+        a_shutdown_resolves_what_is_outstanding
+        an_executor_that_panics_stops_nobody_else;
+    finishing:
+        a_future_resolves_at_the_end_of_its_job
+        a_future_of_a_finished_job_resolves_at_once
+        everybody_who_awaits_a_job_gets_its_end_and_each_task_one_call
+        a_dropped_future_is_not_called
+        ten_thousand_futures_of_one_thread_resolve
+        a_future_learns_of_a_removal_and_of_a_cancellation
+        a_future_of_a_job_run_again_waits_for_its_next_end
+        a_future_that_cannot_come_true_says_why
+        a_future_learns_of_the_shutdown
+        a_future_learns_what_stopped_the_store
+        a_future_that_nobody_polls_holds_up_no_shutdown_and_keeps_no_store
+        a_future_gets_what_ended_before_the_manager_though_polled_after
+        futures_polled_while_the_manager_ends_all_resolve;
+    buffering:
+        a_buffered_job_is_accepted_before_its_commit
+        a_buffered_batch_is_accepted_before_its_commit
+        a_manager_may_buffer_and_a_job_not
+        a_buffered_receipt_survives_its_text
+        a_buffered_job_is_waited_for_cancelled_and_removed_at_once
+        a_full_inbox_holds_up_buffered_jobs_as_others
+        a_shutdown_writes_what_is_buffered
+        what_survives_of_buffered_jobs_is_a_prefix
+        a_job_lost_with_all_of_its_opening_says_so
+        a_buffered_job_whose_commit_is_refused_is_lost_and_says_so
+        a_buffered_job_with_a_key_waits_for_its_commit;
 }

@@ -12,7 +12,7 @@ use crate::place::{
 };
 
 /// Returns when the manager accepts nothing more.
-fn until_shut_down(manager: &Manager) {
+pub(crate) fn until_shut_down(manager: &Manager) {
     while manager.counts().is_ok() {
         std::thread::yield_now();
     }

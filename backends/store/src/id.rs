@@ -4,7 +4,8 @@ use std::sync::Arc;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The number of a job in its store: given in the order of acceptance, from 1, never used twice.
+/// The number of a job in its store: given in the order of acceptance, from 1, with
+/// gaps, never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JobNumber(pub u64);
 

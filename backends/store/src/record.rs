@@ -367,7 +367,7 @@ impl InFlight {
 /// What is counted in the store so that nobody need scan it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
-    /// The number that the next job gets.
+    /// The first number that no written job has, nor any after it.
     pub next_number: u64,
     /// Jobs in *done* that succeeded.
     pub succeeded: u64,

@@ -79,7 +79,14 @@ pub struct Identity {
     pub fence: Option<Fence>,
 }
 
-/// What a commit that has returned survives.
+/// What a commit that has returned survives, and with it a job that was accepted.
+///
+/// | level | a job is accepted when | a killed process loses | a power cut loses |
+/// |---|---|---|---|
+/// | `Synced` | its commit is synced | nothing accepted | nothing accepted |
+/// | `Flushed` | its commit is flushed | nothing accepted | what the operating system had not written |
+/// | `Memory` | it is in RAM | everything | everything |
+/// | `Buffered` | the manager has taken it in | the last jobs accepted, those whose commit had not ended; never one before another that survives | the same, and what its store loses |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -90,6 +97,9 @@ pub enum Durability {
     Flushed,
     /// Nothing: it lives as long as the store's value.
     Memory,
+    /// Nothing yet: the commit is still to come, and is then what its store makes of it. What is
+    /// accepted like this and survives is a prefix of the order of acceptance. No store names it.
+    Buffered,
 }
 
 impl fmt::Display for Durability {
@@ -98,6 +108,7 @@ impl fmt::Display for Durability {
             Self::Synced => "synced",
             Self::Flushed => "flushed",
             Self::Memory => "memory",
+            Self::Buffered => "buffered",
         })
     }
 }

@@ -1,0 +1,100 @@
+//! A finished job, read back.
+
+use jobkeep_store::{JobNumber, Key, State, Totals, get_typed};
+
+use super::panics;
+use super::shared::{FindError, Shared};
+use super::step::find_failed;
+use crate::Error;
+use crate::core::Found;
+use crate::finished::Finished;
+
+impl Shared {
+    /// The finished job with its bytes.
+    pub(crate) fn finished(&self, number: JobNumber) -> Result<Option<Finished>, Error> {
+        let failed = |cause| self.unread(number, cause);
+        let mut found = self.find(number).map_err(failed)?;
+        if matches!(found, Found::Nowhere) {
+            if self.lost.contains(number) {
+                return Err(Error::lost(number));
+            }
+            if self.is_on_its_way(number)? {
+                return Ok(None);
+            }
+            // It may have arrived since.
+            found = self.find(number).map_err(failed)?;
+        }
+        let record = match found {
+            Found::Done(record) => *record,
+            Found::Live(_) => return Ok(None),
+            Found::Nowhere => return Err(self.nowhere(number)?),
+        };
+        let payload = self
+            .kept(&record.payload, Key::body(number))
+            .map_err(failed)?;
+        let output = match (&record.state, &record.output) {
+            (State::Succeeded, Some(output)) => {
+                Some(self.kept(output, Key::output(number)).map_err(failed)?)
+            }
+            (State::Succeeded, None) => {
+                return Err(failed(FindError::Missing(Key::output(number))));
+            }
+            _ => None,
+        };
+        Ok(Some(Finished {
+            number,
+            record,
+            payload,
+            output,
+        }))
+    }
+
+    /// Why the job could not be read. Who finds the store closed is told what closed it.
+    fn unread(&self, number: JobNumber, cause: FindError) -> Error {
+        match cause {
+            FindError::Store(cause) if cause.is_closed() => {
+                self.inbox.refusal(&format!("look up job {number}"))
+            }
+            cause => find_failed(number, cause),
+        }
+    }
+
+    /// The number was given to a job, and no commit since has got so far: it was accepted as
+    /// buffered.
+    fn is_on_its_way(&self, number: JobNumber) -> Result<bool, Error> {
+        Ok(number >= self.next_written(number)? && self.inbox.has_given(number))
+    }
+
+    /// The first number that no job in the store has or had, nor any after it.
+    fn next_written(&self, asked: JobNumber) -> Result<JobNumber, Error> {
+        let totals: Option<Totals> = get_typed(&*self.store, Key::TOTALS)
+            .map_err(|cause| self.unread(asked, cause.into()))?;
+        Ok(totals.map_or(JobNumber(1), |totals| JobNumber(totals.next_number)))
+    }
+
+    /// Why the store has no such job.
+    fn nowhere(&self, number: JobNumber) -> Result<Error, Error> {
+        Ok(if number < self.next_written(number)? {
+            Error::pruned(number)
+        } else {
+            Error::never_existed(number)
+        })
+    }
+
+    /// The finished job, when nothing will end any more; else why its end will not be seen.
+    pub(super) fn last_look(&self, number: JobNumber) -> Result<Finished, Error> {
+        // A store that panics here must not keep the others from their end.
+        let found = panics::catch(|| self.finished(number)).unwrap_or(Ok(None));
+        found?.ok_or_else(|| self.wait_refused(number))
+    }
+
+    /// Why nobody waits for the job any more.
+    pub(crate) fn wait_refused(&self, number: JobNumber) -> Error {
+        self.inbox.refusal(&wait_for(number))
+    }
+}
+
+/// As errors name it.
+pub(super) fn wait_for(number: JobNumber) -> String {
+    format!("wait for job {number}")
+}
