@@ -1,3 +1,5 @@
+mod operate;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -305,7 +307,9 @@ impl Shared {
         });
         found.ok_or_else(|| {
             let declared = self.pools.iter().map(|pool| pool.queue.as_str());
-            Error::undeclared_queue(&draft.name, &draft.queue, declared)
+            let Draft { name, queue, .. } = draft;
+            let act = format_args!("enqueue job `{name}` in queue `{queue}`");
+            Error::undeclared_queue(act, declared)
         })
     }
 

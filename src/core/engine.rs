@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use jobkeep_store::{
-    Batch, Encoded, Ended, Fence, JobNumber, Key, RowError, Space, StateKind, StoreId, Token,
-    Totals, UniqueRow, Withdrawn,
+    Batch, Encoded, Ended, Fence, JobNumber, Key, Priority, QueueName, RowError, Space, StateKind,
+    StoreId, Token, Totals, UniqueRow, Withdrawn,
 };
 
 use super::encoded::{Apart, EncodedJob};
@@ -13,6 +13,7 @@ use super::expiry::{Expiry, Next};
 use super::flight::Flight;
 use super::fresh::Fresh;
 use super::group::{Counts, Group, Handed};
+use super::pause::Pauses;
 use super::schedule::{Order, Schedule};
 use super::settle::Settlement;
 use super::state;
@@ -23,7 +24,8 @@ use crate::clock::{Now, Steady};
 /// What the engine is told once.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
-    pub(crate) queues: usize,
+    /// The declared queues, by their positions.
+    pub(crate) queues: Vec<QueueName>,
     pub(crate) retention: Retention,
     pub(crate) key_retention: Duration,
 }
@@ -45,6 +47,7 @@ pub(crate) struct Engine {
     /// Parked because the store could not read them: until the next opening.
     pub(super) unreadable: HashMap<JobNumber, String>,
     pub(super) fresh: Fresh,
+    pub(super) pauses: Pauses,
     pub(super) group: Group,
 }
 
@@ -63,7 +66,7 @@ impl Engine {
         Self {
             fence,
             now,
-            schedule: Schedule::new(rules.queues),
+            schedule: Schedule::new(rules.queues.len()),
             flight: Flight::new(fence.opening),
             uniques: Uniques::new(rules.key_retention),
             expiry: Expiry::new(rules.retention, rules.key_retention, withdrawn),
@@ -72,6 +75,7 @@ impl Engine {
             live: 0,
             unreadable: HashMap::new(),
             fresh: Fresh::default(),
+            pauses: Pauses::new(&rules.queues),
             group: Group::new(batch),
         }
     }
@@ -197,14 +201,21 @@ impl Engine {
         }
     }
 
-    /// The order of the next job of a queue.
+    /// The order of the next job of a queue that may start.
     pub(crate) fn first_ready(&self, queue: u16) -> Option<Order> {
-        self.schedule.first(queue).map(|(order, _)| order)
+        self.first(queue).map(|(order, _)| order)
     }
 
-    /// Claims the next job of a queue; `false` where none is ready.
+    fn first(&self, queue: u16) -> Option<(Order, Priority)> {
+        if self.pauses.holds(queue) {
+            return None;
+        }
+        self.schedule.first(queue)
+    }
+
+    /// Claims the next job of a queue; `false` where none is ready, or the queue is paused.
     pub(crate) fn claim(&mut self, queue: u16) -> bool {
-        let Some((order, priority)) = self.schedule.first(queue) else {
+        let Some((order, priority)) = self.first(queue) else {
             return false;
         };
         self.schedule.take(queue, priority, order);
@@ -288,6 +299,7 @@ impl Engine {
         let batch = &mut self.group.batch;
         self.uniques.write(batch)?;
         self.expiry.write(batch, self.now.wall, &mut self.totals)?;
+        self.pauses.write(batch)?;
         if let Some(in_flight) = self.flight.take_changed(self.now.wall) {
             batch.put(Key::IN_FLIGHT, Encoded::new(&in_flight)?);
         }

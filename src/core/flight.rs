@@ -94,6 +94,11 @@ impl Flight {
         Some(claim)
     }
 
+    /// Something of this queue is claimed.
+    pub(crate) fn has_of(&self, queue: u16) -> bool {
+        self.claims.values().any(|claim| claim.queue == queue)
+    }
+
     pub(crate) fn len(&self) -> u64 {
         self.claims.len() as u64
     }

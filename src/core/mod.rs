@@ -14,6 +14,7 @@ mod fresh;
 mod group;
 mod open;
 mod operate;
+mod pause;
 mod schedule;
 mod settle;
 mod state;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use jobkeep_store::{
     Batch, Damaged, Encoded, Fence, InFlight, JobNumber, JobRecord, Key, Listed, Opening,
-    OpeningTag, Place, RowError, Space, StateKind, StoreId, Timestamp, Totals, Withdrawn,
+    OpeningTag, Paused, Place, RowError, Space, StateKind, StoreId, Timestamp, Totals, Withdrawn,
 };
 
 use super::encoded::{Apart, EncodedJob, Origins};
@@ -19,6 +19,7 @@ use crate::clock::Now;
 pub(crate) struct Stored {
     pub(crate) fence: Option<Fence>,
     pub(crate) totals: Option<Totals>,
+    pub(crate) paused: Paused,
     pub(crate) withdrawn: HashMap<JobNumber, Withdrawn>,
 }
 
@@ -35,6 +36,7 @@ impl Engine {
         let Stored {
             fence,
             totals,
+            paused,
             withdrawn,
         } = stored;
         let last = fence.unwrap_or(Fence {
@@ -61,7 +63,9 @@ impl Engine {
             opening: tag,
             ..last
         };
-        Ok(Self::new(rules, fence, totals, withdrawn, batch, now))
+        let mut engine = Self::new(rules, fence, totals, withdrawn, batch, now);
+        engine.pauses.restore(paused);
+        Ok(engine)
     }
 
     /// Takes a live job into the schedule. `origins` is `None` where its queue is not declared.

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use jobkeep_store::{JobNumber, Token};
+use jobkeep_store::{JobNumber, QueueName, Token};
 
+use super::pause::Rest;
 use crate::Error;
 use crate::core::{Counts, EncodedJob, KeyClaim, Settlement};
 use crate::finished::Status;
@@ -38,6 +39,19 @@ pub(crate) enum Command {
     Remove {
         number: JobNumber,
         reply: Reply<()>,
+    },
+    /// With whoever waits until none of the queue's jobs runs any more.
+    Pause {
+        queue: QueueName,
+        rest: Option<Arc<Rest>>,
+        reply: Reply<()>,
+    },
+    Resume {
+        queue: QueueName,
+        reply: Reply<()>,
+    },
+    Paused {
+        reply: Reply<Vec<String>>,
     },
     Count {
         reply: Reply<Counts>,

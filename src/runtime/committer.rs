@@ -8,6 +8,7 @@ use jobkeep_store::{JobNumber, RowError, StoreError};
 use super::command::Promise;
 use super::inbox::{Intake, Taken};
 use super::panics;
+use super::pause::Rest;
 use super::shared::{Shared, Shutdown, StillRunning};
 use crate::clock::Steady;
 use crate::core::Engine;
@@ -24,6 +25,8 @@ pub(crate) struct Committer {
     pub(super) promised: Vec<Arc<dyn Promise>>,
     /// Jobs whose ends the commit to come records.
     pub(super) settled: Vec<JobNumber>,
+    /// Who waits until no job of a queue runs, by the queue's position.
+    pub(super) resting: Vec<(u16, Arc<Rest>)>,
     report: Shutdown,
 }
 
@@ -35,6 +38,7 @@ impl Committer {
             quiet: false,
             promised: Vec::new(),
             settled: Vec::new(),
+            resting: Vec::new(),
             report: Shutdown::default(),
         }
     }
@@ -186,6 +190,7 @@ impl Committer {
             }
         }
         self.shared.waiters.ring(&group.ended);
+        self.ring_rested();
         Ok(())
     }
 
@@ -220,6 +225,7 @@ impl Committer {
         // What came in while the last turn went on. Dropping it answers its callers.
         drop(self.shared.inbox.take(None, Some(Steady::default())));
         self.account();
+        self.dismiss_resting();
         self.shared.waiters.dismiss(&self.shared.clock);
         // A store that cannot end in order has said so by its commits, or has lost nothing.
         drop(self.shared.store.close());

@@ -62,7 +62,11 @@ pub(crate) fn start(parts: Parts) -> Result<(Arc<Shared>, Recovery), Error> {
     let identity = store.identity().map_err(|cause| Error::store(ACT, cause))?;
     let (tag, new_store) = random().map_err(|cause| Error::host(ACT, cause))?;
     let rules = Rules {
-        queues: config.queues.len(),
+        queues: config
+            .queues
+            .iter()
+            .map(|queue| queue.name.as_str().into())
+            .collect(),
         retention: config.retention,
         key_retention: config.key_retention,
     };
@@ -159,9 +163,11 @@ impl Opener<'_> {
             Ok(())
         })?;
         let totals = get_typed(self.store, Key::TOTALS)?;
+        let paused = get_typed(self.store, Key::PAUSED)?.unwrap_or_default();
         Ok(Stored {
             fence,
             totals,
+            paused,
             withdrawn,
         })
     }

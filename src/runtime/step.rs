@@ -57,6 +57,21 @@ impl Committer {
                 self.withdraw(number);
                 self.operate(number, reply, Engine::remove)
             }
+            Command::Pause { queue, rest, reply } => {
+                let paused = self.pause(&queue, rest);
+                self.answer(reply, paused);
+                Ok(())
+            }
+            Command::Resume { queue, reply } => {
+                let resumed = self.engine.resume(&queue);
+                self.answer(reply, resumed);
+                Ok(())
+            }
+            Command::Paused { reply } => {
+                let paused = self.engine.paused();
+                self.answer(reply, Ok(paused));
+                Ok(())
+            }
             Command::Count { reply } => {
                 let counts = self.engine.counts();
                 self.answer(reply, Ok(counts));
@@ -114,6 +129,8 @@ impl Committer {
             && pool.withdraw(number)
         {
             self.engine.hand_back(number, token);
+            // The room that this makes is not known before the next turn.
+            self.shared.inbox.nudge();
         }
     }
 

@@ -22,6 +22,7 @@ mod errors;
 mod gate;
 mod handles;
 mod histories;
+mod operating;
 mod ordering;
 mod parking;
 mod place;
@@ -223,4 +224,18 @@ behaviours! {
         a_damaged_key_is_refused_and_stops_nothing
         a_job_in_flight_whose_key_is_damaged_is_interrupted_like_others
         a_damaged_row_of_retention_keeps_its_jobs_and_stops_nothing;
+    operating:
+        a_paused_queue_accepts_jobs_and_starts_none
+        a_pause_withdraws_what_was_handed_over_and_not_begun
+        a_delayed_job_of_a_paused_queue_becomes_ready_and_does_not_start
+        a_pause_holds_over_a_restart_until_it_is_lifted
+        a_queue_that_is_not_declared_any_more_keeps_its_pause
+        only_a_declared_queue_is_paused_or_resumed
+        what_changes_nothing_writes_nothing
+        a_pause_that_cannot_be_written_reaches_its_caller
+        pause_and_wait_returns_at_once_where_nothing_runs
+        pause_and_wait_returns_with_the_last_end
+        pause_and_wait_looks_at_its_own_queue_only
+        pause_and_wait_runs_out_of_patience_and_the_queue_stays_paused
+        who_waits_for_a_queue_to_rest_learns_of_the_end;
 }
