@@ -204,12 +204,13 @@ impl Committer {
             .find_map(|pool| pool.running(number));
         let origins = self.shared.origins(record.queue.as_str(), &record.name);
         let (state, parked) = self.engine.stand(number, &record, origins);
-        let progress = running.and_then(|running| *running.progress.lock());
+        let (progress, log) = running.map(|running| running.said()).unwrap_or_default();
         Ok(Ok(Status {
             state,
             parked,
             record,
             progress,
+            log,
         }))
     }
 }

@@ -237,5 +237,6 @@ behaviours! {
         pause_and_wait_returns_with_the_last_end
         pause_and_wait_looks_at_its_own_queue_only
         pause_and_wait_runs_out_of_patience_and_the_queue_stays_paused
-        who_waits_for_a_queue_to_rest_learns_of_the_end;
+        who_waits_for_a_queue_to_rest_learns_of_the_end
+        log_lines_show_while_the_job_runs;
 }

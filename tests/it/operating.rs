@@ -296,3 +296,38 @@ pub(crate) fn who_waits_for_a_queue_to_rest_learns_of_the_end(place: &dyn Place)
     );
     door.open(1);
 }
+
+pub(crate) fn log_lines_show_while_the_job_runs(place: &dyn Place) {
+    let door = Door::new();
+    let inside = door.clone();
+    let manager = one_worker(place)
+        .handle::<Work>(move |_, ctx| {
+            inside.enter("start");
+            ctx.log("half");
+            ctx.log(format_args!("attempt {}", ctx.attempt()));
+            inside.enter("middle");
+            if ctx.attempt() == 1 {
+                return Err(JobError::retry_after(Duration::ZERO, "again"));
+            }
+            Ok(String::new())
+        })
+        .start()
+        .unwrap();
+    let receipt = manager.enqueue(work("a")).unwrap();
+    let log = || manager.status(&receipt).unwrap().log().to_vec();
+    assert_eq!(door.arrived(), "start");
+    assert!(log().is_empty());
+    door.open(1);
+    assert_eq!(door.arrived(), "middle");
+    assert_eq!(log(), ["half", "attempt 1"]);
+    door.open(1);
+    assert_eq!(door.arrived(), "start");
+    assert!(log().is_empty());
+    door.open(1);
+    assert_eq!(door.arrived(), "middle");
+    assert_eq!(log(), ["half", "attempt 2"]);
+    door.open(1);
+    let done = manager.wait(&receipt, PATIENCE).unwrap();
+    assert_eq!(done.history()[0].log, ["half", "attempt 2"]);
+    assert!(log().is_empty());
+}
