@@ -62,6 +62,7 @@ mod finished;
 mod job;
 mod manager;
 mod options;
+mod page;
 mod payload;
 mod receipt;
 mod registry;
@@ -90,6 +91,7 @@ pub use jobkeep_store::{
 };
 pub use manager::Manager;
 pub use options::{Draft, NewJob};
+pub use page::{ListedJob, Page};
 pub use receipt::{AnyJob, Receipt};
 pub use retry::Policy;
 pub use runtime::{Recovery, Shutdown, StillRunning};

@@ -1,3 +1,4 @@
+mod list;
 mod operate;
 
 use std::fmt;

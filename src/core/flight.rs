@@ -112,6 +112,12 @@ impl Flight {
         taken.map(|(&number, _)| number)
     }
 
+    /// The jobs from this number on that workers took, in the order of numbers.
+    pub(crate) fn taken_from(&self, from: JobNumber) -> impl Iterator<Item = JobNumber> {
+        let taken = self.claims.range(from..).filter(|(_, claim)| claim.taken);
+        taken.map(|(&number, _)| number)
+    }
+
     /// The record to write, where the stored one no longer holds.
     pub(crate) fn take_changed(&mut self, at: Timestamp) -> Option<InFlight> {
         std::mem::take(&mut self.changed).then(|| InFlight {

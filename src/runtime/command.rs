@@ -6,7 +6,7 @@ use jobkeep_store::{JobNumber, QueueName, Token};
 
 use super::pause::Rest;
 use crate::Error;
-use crate::core::{Counts, EncodedJob, KeyClaim, Settlement};
+use crate::core::{Counts, EncodedJob, KeyClaim, Seen, Settlement, Stand};
 use crate::finished::Status;
 use crate::sync::{Arc, Mutex};
 
@@ -52,6 +52,17 @@ pub(crate) enum Command {
     },
     Paused {
         reply: Reply<Vec<String>>,
+    },
+    /// Where jobs stand whose rows say this.
+    Stand {
+        seen: Vec<Seen>,
+        reply: Reply<Vec<Stand>>,
+    },
+    /// Which jobs from this number on run, so many at most.
+    Running {
+        from: JobNumber,
+        limit: usize,
+        reply: Reply<Vec<JobNumber>>,
     },
     Count {
         reply: Reply<Counts>,

@@ -72,6 +72,16 @@ impl Committer {
                 self.answer(reply, Ok(paused));
                 Ok(())
             }
+            Command::Stand { seen, reply } => {
+                let stands = self.engine.stands(&seen);
+                self.answer(reply, Ok(stands));
+                Ok(())
+            }
+            Command::Running { from, limit, reply } => {
+                let running = self.engine.running(from, limit);
+                self.answer(reply, Ok(running));
+                Ok(())
+            }
             Command::Count { reply } => {
                 let counts = self.engine.counts();
                 self.answer(reply, Ok(counts));

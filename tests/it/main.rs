@@ -22,6 +22,7 @@ mod errors;
 mod gate;
 mod handles;
 mod histories;
+mod listing;
 mod operating;
 mod ordering;
 mod parking;
@@ -239,4 +240,17 @@ behaviours! {
         pause_and_wait_runs_out_of_patience_and_the_queue_stays_paused
         who_waits_for_a_queue_to_rest_learns_of_the_end
         log_lines_show_while_the_job_runs;
+    listing:
+        finished_jobs_are_listed_page_by_page_in_the_order_of_numbers
+        waiting_jobs_are_listed_page_by_page_in_the_order_of_numbers
+        running_jobs_are_listed_page_by_page_in_the_order_of_numbers
+        a_listed_job_tells_what_its_status_tells
+        a_job_is_listed_where_it_stands_and_not_where_its_row_says
+        a_job_that_cannot_run_here_is_listed_with_the_reason
+        a_listed_receipt_of_an_older_opening_holds
+        one_page_looks_at_ten_thousand_rows
+        a_listing_reads_no_payloads
+        a_listing_of_finished_jobs_does_not_wait_for_the_committer
+        a_damaged_row_is_named_and_stops_no_listing
+        a_listing_that_fails_says_why;
 }
