@@ -130,7 +130,7 @@ pub enum Reason {
 }
 
 impl Failure {
-    fn of(record: &JobRecord) -> Self {
+    pub(crate) fn of(record: &JobRecord) -> Self {
         let reason = match record.state {
             State::Failed(FailureKind::Permanent) => Reason::Permanent,
             State::Failed(FailureKind::Panicked) => Reason::Panicked,

@@ -58,9 +58,11 @@ mod context;
 mod core;
 mod enqueue;
 mod error;
+pub mod event;
 mod finished;
 mod job;
 mod manager;
+mod observer;
 mod options;
 mod page;
 mod payload;
@@ -90,6 +92,7 @@ pub use jobkeep_store::{
     QueueStore, StateKind, StoreError, Timestamp,
 };
 pub use manager::Manager;
+pub use observer::Observer;
 pub use options::{Draft, NewJob};
 pub use page::{ListedJob, Page};
 pub use receipt::{AnyJob, Receipt};

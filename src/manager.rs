@@ -284,7 +284,7 @@ impl Shared {
             let mut job = core::accept(draft, queue, origins, now, order)
                 .map_err(|cause| Error::codec(format_args!("encode job `{name}`"), cause))?;
             bytes = bytes.saturating_add(job.bytes());
-            if jobs.len() >= AT_HAND && claim.is_none() {
+            if jobs.len() >= AT_HAND && claim.is_none() && self.observing.is_none() {
                 // Dropped here, because the committer has better things to do.
                 job.record = None;
             }
@@ -446,6 +446,9 @@ impl Shared {
         });
         let report = report.unwrap_or_default();
         self.ending.join(&report.still_running);
+        if let Some(observing) = &self.observing {
+            observing.join(&self.clock, until);
+        }
         report
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jobkeep_store::{
     Batch, Encoded, Ended, Fence, JobNumber, Key, Priority, QueueName, RowError, Space, StateKind,
-    StoreId, Token, Totals, UniqueRow, Withdrawn,
+    StoreId, Timestamp, Token, Totals, UniqueRow, Withdrawn,
 };
 
 use super::encoded::{Apart, EncodedJob};
@@ -20,6 +20,7 @@ use super::state;
 use super::unique::Uniques;
 use crate::Retention;
 use crate::clock::{Now, Steady};
+use crate::event::Event;
 
 /// What the engine is told once.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub(crate) struct Rules {
     pub(crate) queues: Vec<QueueName>,
     pub(crate) retention: Retention,
     pub(crate) key_retention: Duration,
+    /// Somebody hears of events.
+    pub(crate) observed: bool,
 }
 
 /// The scheduling state of one opening, and the commit group in the making.
@@ -48,6 +51,7 @@ pub(crate) struct Engine {
     pub(super) unreadable: HashMap<JobNumber, String>,
     pub(super) fresh: Fresh,
     pub(super) pauses: Pauses,
+    pub(super) observed: bool,
     pub(super) group: Group,
 }
 
@@ -76,6 +80,7 @@ impl Engine {
             unreadable: HashMap::new(),
             fresh: Fresh::default(),
             pauses: Pauses::new(&rules.queues),
+            observed: rules.observed,
             group: Group::new(batch),
         }
     }
@@ -109,6 +114,7 @@ impl Engine {
             token,
             mut job,
             key,
+            mut event,
         } = settlement;
         let Some(claim) = self.flight.end(number, token) else {
             return Ok(false);
@@ -118,9 +124,11 @@ impl Engine {
             && let Some(mut record) = job.record.take()
             && state::cancel(&mut record, self.now.wall).is_ok()
         {
+            event = event.map(|_| Box::new(Event::of(number, &record, self.now.wall)));
             let origins = job.line.origins();
             job = EncodedJob::new(record, origins, job.body, job.output)?;
         }
+        self.group.events.extend(event.map(|event| *event));
         self.file(number, job, key);
         Ok(true)
     }
@@ -242,8 +250,19 @@ impl Engine {
 
     /// The store could not give the job to its worker: it is parked until the next opening.
     pub(crate) fn park_unreadable(&mut self, number: JobNumber, token: Token, reason: String) {
-        if self.flight.end(number, token).is_some() {
+        if let Some(claim) = self.flight.end(number, token) {
+            if let Some(queue) = self.pauses.name(claim.queue) {
+                let (queue, reason) = (queue.clone(), reason.clone());
+                self.observe(|at| Event::unreadable(number, queue, reason, at));
+            }
             self.unreadable.insert(number, reason);
+        }
+    }
+
+    /// Has the observer told once the group is durable, where there is one.
+    pub(super) fn observe(&mut self, event: impl FnOnce(Timestamp) -> Event) {
+        if self.observed {
+            self.group.events.push(event(self.now.wall));
         }
     }
 

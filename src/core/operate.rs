@@ -10,6 +10,7 @@ use super::expiry::delete_finished;
 use super::schedule::Line;
 use super::state;
 use crate::Error;
+use crate::event::Event;
 
 /// A job as the store has it.
 #[derive(Debug)]
@@ -136,6 +137,7 @@ impl Engine {
         }
         self.schedule.remove(number, line);
         self.unreadable.remove(&number);
+        self.observe(|at| Event::of(number, &record, at));
         let job = EncodedJob::new(record, here, Apart::Leave, None)?;
         self.file(number, job, key);
         Ok(Ok(()))
@@ -178,6 +180,7 @@ impl Engine {
         if let Some(hash) = key {
             self.uniques.set_ended(hash, number, None);
         }
+        self.observe(|at| Event::of(number, &record, at));
         let here = origins.unwrap_or(Origins {
             queue: 0,
             known: false,

@@ -6,6 +6,7 @@ use jobkeep_store::{Batch, Encoded, Key, Paused, QueueName, RowError};
 
 use super::engine::Engine;
 use crate::Error;
+use crate::event::Event;
 
 #[derive(Debug)]
 pub(crate) struct Pauses {
@@ -41,23 +42,31 @@ impl Pauses {
             .is_some_and(|(_, paused)| *paused)
     }
 
+    pub(super) fn name(&self, queue: u16) -> Option<&QueueName> {
+        let declared = self.declared.get(usize::from(queue));
+        declared.map(|(name, _)| name)
+    }
+
     fn position(&self, queue: &QueueName) -> Option<u16> {
         (0..)
             .zip(&self.declared)
             .find_map(|(position, (declared, _))| (declared == queue).then_some(position))
     }
 
-    fn set(&mut self, queue: &QueueName, paused: bool) {
-        self.changed |= if paused {
+    /// Says whether that changes anything.
+    fn set(&mut self, queue: &QueueName, paused: bool) -> bool {
+        let changes = if paused {
             self.paused.insert(queue.clone())
         } else {
             self.paused.remove(queue)
         };
+        self.changed |= changes;
         for (declared, held) in &mut self.declared {
             if declared == queue {
                 *held = paused;
             }
         }
+        changes
     }
 
     fn undeclared(&self, act: &str, queue: &QueueName) -> Error {
@@ -89,7 +98,9 @@ impl Engine {
     pub(crate) fn pause(&mut self, queue: &QueueName) -> Result<u16, Error> {
         let position = self.pauses.position(queue);
         let position = position.ok_or_else(|| self.pauses.undeclared("pause", queue))?;
-        self.pauses.set(queue, true);
+        if self.pauses.set(queue, true) {
+            self.observe(|at| Event::paused(queue.clone(), at));
+        }
         Ok(position)
     }
 
@@ -101,7 +112,9 @@ impl Engine {
         if self.pauses.position(queue).is_none() && !self.pauses.paused.contains(queue) {
             return Err(self.pauses.undeclared("resume", queue));
         }
-        self.pauses.set(queue, false);
+        if self.pauses.set(queue, false) {
+            self.observe(|at| Event::resumed(queue.clone(), at));
+        }
         Ok(())
     }
 

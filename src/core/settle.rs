@@ -10,6 +10,7 @@ use super::encoded::{Apart, EncodedJob, Origins, keep};
 use super::state;
 use crate::clock::Now;
 use crate::context::cut;
+use crate::event::Event;
 use crate::job::Verdict;
 use crate::retry;
 
@@ -26,6 +27,8 @@ pub(crate) struct Run {
     pub(crate) started: Timestamp,
     pub(crate) thread: String,
     pub(crate) log: Vec<String>,
+    /// Somebody hears of events.
+    pub(crate) observed: bool,
 }
 
 /// How the attempt ended.
@@ -53,6 +56,8 @@ pub(crate) struct Settlement {
     pub(crate) job: EncodedJob,
     /// The hash of its idempotency key.
     pub(crate) key: Option<u64>,
+    /// For the observer, where there is one.
+    pub(crate) event: Option<Box<Event>>,
 }
 
 /// Decides what becomes of the job. `seed` draws the backoff.
@@ -76,6 +81,7 @@ pub(crate) fn settle(
         started,
         thread,
         log,
+        observed,
     } = run;
     let attempt_number = record.attempts.saturating_add(1);
     let attempt = |end| Attempt {
@@ -121,6 +127,7 @@ pub(crate) fn settle(
         }
     }
     .map_err(|illegal| format!("settle job {number}: {illegal}"))?;
+    let event = observed.then(|| Box::new(Event::of(number, &record, now.wall)));
     let job = EncodedJob::new(record, origins, body, output_row)
         .map_err(|cause| format!("settle job {number}: {cause}"))?;
     Ok(Settlement {
@@ -128,6 +135,7 @@ pub(crate) fn settle(
         token,
         job,
         key,
+        event,
     })
 }
 

@@ -181,6 +181,11 @@ impl Committer {
             self.report.finished += self.settled.len() as u64;
         }
         self.settled.clear();
+        if let Some(observing) = &self.shared.observing
+            && !group.events.is_empty()
+        {
+            observing.tell(group.events);
+        }
         let mut handed = group.handed.into_iter().peekable();
         while let Some(&(queue, _)) = handed.peek() {
             let of_queue = std::iter::from_fn(|| handed.next_if(|(other, _)| *other == queue));
@@ -229,6 +234,9 @@ impl Committer {
         self.shared.waiters.dismiss(&self.shared.clock);
         // A store that cannot end in order has said so by its commits, or has lost nothing.
         drop(self.shared.store.close());
+        if let Some(observing) = &self.shared.observing {
+            observing.end();
+        }
         self.shared.ending.announce(self.report);
     }
 

@@ -1,13 +1,14 @@
 //! Threads: one committer, and a pool of workers a queue. The only place that blocks.
 //!
 //! Start: store, engine, committer, workers. Stop, in this order: intake, dispatch, workers,
-//! committer, store.
+//! committer, store, observer.
 
 mod bell;
 mod command;
 mod committer;
 mod execute;
 mod inbox;
+mod observe;
 mod panics;
 mod pause;
 mod pool;

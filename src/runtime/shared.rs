@@ -11,6 +11,7 @@ use jobkeep_store::{
 };
 
 use super::inbox::Inbox;
+use super::observe::Observing;
 use super::pool::Pool;
 use super::signal::{Signal, Woken};
 use super::waiters::Waiters;
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) order_floor: Timestamp,
     pub(crate) positions: HashMap<String, u16>,
     pub(crate) ending: Arc<Ending>,
+    pub(crate) observing: Option<Arc<Observing>>,
 }
 
 impl Shared {

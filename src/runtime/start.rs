@@ -16,7 +16,6 @@ use super::pool::Pool;
 use super::shared::Shared;
 use super::waiters::Waiters;
 use super::{execute, panics};
-use crate::Error;
 use crate::clock::{Clock, Now};
 use crate::config::Config;
 use crate::context::Resources;
@@ -24,6 +23,7 @@ use crate::core::{self, Engine, Origins, Rules, Stored};
 use crate::receipt::Origin;
 use crate::registry::Registry;
 use crate::sync::Arc;
+use crate::{Error, Observer};
 
 /// What a manager is made of.
 pub(crate) struct Parts {
@@ -32,6 +32,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) registry: Registry,
     pub(crate) resources: Resources,
+    pub(crate) observer: Option<Box<dyn Observer>>,
 }
 
 /// What the opening found.
@@ -57,6 +58,7 @@ pub(crate) fn start(parts: Parts) -> Result<(Arc<Shared>, Recovery), Error> {
         clock,
         registry,
         resources,
+        observer,
     } = parts;
     let positions = positions(&config);
     let identity = store.identity().map_err(|cause| Error::store(ACT, cause))?;
@@ -69,6 +71,7 @@ pub(crate) fn start(parts: Parts) -> Result<(Arc<Shared>, Recovery), Error> {
             .collect(),
         retention: config.retention,
         key_retention: config.key_retention,
+        observed: observer.is_some(),
     };
     let origins = |queue: &str, name: &str| {
         let &queue = positions.get(queue)?;
@@ -119,9 +122,10 @@ pub(crate) fn start(parts: Parts) -> Result<(Arc<Shared>, Recovery), Error> {
         order_floor: opened.order_floor,
         positions,
         ending: Arc::default(),
+        observing: observer.is_some().then(Arc::default),
         clock,
     });
-    start_threads(&shared, opened.engine).map_err(|cause| Error::host(ACT, cause))?;
+    start_threads(&shared, opened.engine, observer).map_err(|cause| Error::host(ACT, cause))?;
     Ok((shared, opened.recovery))
 }
 
@@ -284,9 +288,16 @@ impl Opener<'_> {
     }
 }
 
-fn start_threads(shared: &Arc<Shared>, engine: Engine) -> std::io::Result<()> {
+fn start_threads(
+    shared: &Arc<Shared>,
+    engine: Engine,
+    observer: Option<Box<dyn Observer>>,
+) -> std::io::Result<()> {
     let guard = HalfStarted(Some(shared));
     shared.clock.tell(&shared.ending);
+    if let (Some(observing), Some(observer)) = (&shared.observing, observer) {
+        observing.start(observer, &shared.clock, shared.origin.opening)?;
+    }
     let mut workers = Vec::new();
     for pool in &shared.pools {
         for place in 1..=pool.workers {
@@ -355,6 +366,9 @@ impl Drop for HalfStarted<'_> {
         shared.inbox.close();
         for pool in &shared.pools {
             drop(pool.stop());
+        }
+        if let Some(observing) = &shared.observing {
+            observing.end();
         }
         drop(shared.store.close());
     }

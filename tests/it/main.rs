@@ -23,6 +23,7 @@ mod gate;
 mod handles;
 mod histories;
 mod listing;
+mod observing;
 mod operating;
 mod ordering;
 mod parking;
@@ -253,4 +254,19 @@ behaviours! {
         a_listing_of_finished_jobs_does_not_wait_for_the_committer
         a_damaged_row_is_named_and_stops_no_listing
         a_listing_that_fails_says_why;
+    observing:
+        an_observer_hears_the_life_of_a_job
+        a_snooze_and_a_retry_by_an_operator_are_told
+        a_cancellation_is_told
+        a_parked_job_is_told_with_the_reason
+        every_job_of_a_large_batch_is_told
+        a_job_that_was_there_already_is_not_told_again
+        pauses_are_told_where_they_change_something
+        what_was_not_committed_is_not_told
+        a_slow_observer_holds_nobody_up_and_learns_what_it_lost
+        an_observer_that_panics_harms_nothing
+        a_shutdown_waits_for_the_last_event
+        a_shutdown_leaves_an_observer_behind_that_does_not_return
+        an_observer_may_hold_the_manager_and_end_it
+        an_observer_is_given_once;
 }
