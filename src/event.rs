@@ -1,4 +1,4 @@
-//! What an [`Observer`](crate::Observer) is told.
+//! What an [`Observer`] is told.
 
 use jobkeep_store::{
     AttemptEnd, JobNumber, JobRecord, ParkReason, QueueName, State, StateKind, Timestamp,
