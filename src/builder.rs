@@ -10,7 +10,7 @@ use crate::context::{Context, Resources};
 use crate::registry::{Registration, Registry};
 use crate::runtime::{self, Parts};
 use crate::sync::Arc;
-use crate::{Error, Job, JobError, Manager, Queue, Retention, Run};
+use crate::{Error, Job, JobError, Manager, Observer, Queue, Retention, Run};
 
 /// Says what a [`Manager`] is to be: which jobs it runs, in which queues, and within which limits.
 ///
@@ -29,6 +29,7 @@ use crate::{Error, Job, JobError, Manager, Queue, Retention, Run};
 /// | [`server`](Self::server) | `local` |
 /// | [`Policy`](crate::Policy), of a job type | 25 attempts, backoff from 1 second to 24 hours, queue `default`, normal priority |
 /// | batch of [`enqueue_all`](Manager::enqueue_all) | at most 10,000 jobs and 16 MiB, fixed |
+/// | events waiting for an [`observer`](Self::observer) | at most 4,096, fixed |
 /// | history of a job | its last [`HISTORY`](crate::HISTORY) attempts, fixed |
 pub struct Builder {
     store: Arc<dyn QueueStore>,
@@ -36,6 +37,7 @@ pub struct Builder {
     clock: Clock,
     registrations: Vec<Registration>,
     resources: Resources,
+    observer: Option<Box<dyn Observer>>,
     faults: Vec<String>,
 }
 
@@ -47,6 +49,7 @@ impl Builder {
             clock: Clock::system(),
             registrations: Vec::new(),
             resources: Resources::default(),
+            observer: None,
             faults: Vec::new(),
         }
     }
@@ -85,6 +88,16 @@ impl Builder {
                 "resource `{}`: it is given twice",
                 type_name::<T>()
             ));
+        }
+        self
+    }
+
+    /// Tells `observer` what happens to jobs, on a thread of its own. None is told by default, and then
+    /// nothing is spent on it. [`shutdown`](Manager::shutdown) waits within its grace until the
+    /// observer has heard the last event.
+    pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
+        if self.observer.replace(Box::new(observer)).is_some() {
+            self.faults.push("observer: it is given twice".into());
         }
         self
     }
@@ -185,6 +198,7 @@ impl Builder {
             clock,
             registrations,
             resources,
+            observer,
             mut faults,
         } = self;
         let queues: Vec<_> = registrations
@@ -200,6 +214,7 @@ impl Builder {
             clock,
             registry,
             resources,
+            observer,
         })?;
         Ok(Manager::new(shared, recovery))
     }

@@ -45,7 +45,8 @@ impl Context {
         *self.running.progress.lock() = Some((done, total));
     }
 
-    /// Keeps a line with this attempt. At most [`LOG_LINES`](crate::LOG_LINES) lines of
+    /// Keeps a line with this attempt, and shows it in [`Status::log`](crate::Status::log) while the
+    /// attempt runs. At most [`LOG_LINES`](crate::LOG_LINES) lines of
     /// [`LOG_LINE_BYTES`](crate::LOG_LINE_BYTES) bytes are kept: the first ones, cut.
     ///
     /// # Durability
@@ -108,6 +109,11 @@ impl Running {
             progress: Mutex::new(None),
             log: Mutex::new(Vec::new()),
         }
+    }
+
+    /// What the job said so far in this attempt: its progress and its log.
+    pub(crate) fn said(&self) -> (Option<(u64, u64)>, Vec<String>) {
+        (*self.progress.lock(), self.log.lock().clone())
     }
 }
 

@@ -67,8 +67,7 @@ impl Error {
     }
 
     pub(crate) fn undeclared_queue<'a>(
-        name: &str,
-        queue: &str,
+        act: impl fmt::Display,
         declared: impl Iterator<Item = &'a str>,
     ) -> Self {
         let declared = declared
@@ -78,8 +77,8 @@ impl Error {
         Self::new(
             Kind::UndeclaredQueue,
             format!(
-                "enqueue job `{name}` in queue `{queue}`: no such queue is declared, only \
-                 {declared}: name one of these, or declare it with `Builder::queue`"
+                "{act}: no such queue is declared, only {declared}: name one of these, or declare it \
+                 with `Builder::queue`"
             ),
         )
     }
@@ -223,6 +222,16 @@ impl Error {
         )
     }
 
+    pub(crate) fn restless(queue: &str, running: usize, patience_ms: u128) -> Self {
+        Self::new(
+            Kind::Impatient,
+            format!(
+                "wait for queue `{queue}` to rest: {running} of its jobs still ran after \
+                 {patience_ms} ms: it stays paused, so wait again, or cancel them"
+            ),
+        )
+    }
+
     pub(crate) fn codec(act: impl fmt::Display, cause: impl fmt::Display) -> Self {
         Self::new(Kind::Codec, format!("{act}: {cause}"))
     }
@@ -288,7 +297,7 @@ impl Error {
         self.0.kind == Kind::Config
     }
 
-    /// The job names a queue that is not declared.
+    /// A job, or a call, names a queue that is not declared.
     pub fn is_undeclared_queue(&self) -> bool {
         self.0.kind == Kind::UndeclaredQueue
     }
@@ -358,7 +367,7 @@ impl Error {
         }
     }
 
-    /// The job had not finished when patience ran out. It goes on.
+    /// The job, or those of a paused queue, had not ended when patience ran out. They go on.
     pub fn is_timed_out(&self) -> bool {
         self.0.kind == Kind::Impatient
     }

@@ -130,7 +130,7 @@ pub enum Reason {
 }
 
 impl Failure {
-    fn of(record: &JobRecord) -> Self {
+    pub(crate) fn of(record: &JobRecord) -> Self {
         let reason = match record.state {
             State::Failed(FailureKind::Permanent) => Reason::Permanent,
             State::Failed(FailureKind::Panicked) => Reason::Panicked,
@@ -195,6 +195,7 @@ pub struct Status {
     pub(crate) parked: Option<ParkReason>,
     pub(crate) record: JobRecord,
     pub(crate) progress: Option<(u64, u64)>,
+    pub(crate) log: Vec<String>,
 }
 
 impl Status {
@@ -259,6 +260,12 @@ impl Status {
     /// What it said last about its progress in this attempt: done and total. Lost with the process.
     pub fn progress(&self) -> Option<(u64, u64)> {
         self.progress
+    }
+
+    /// What it logged so far in the attempt that runs now; the lines of ended attempts are in the
+    /// [`history`](Self::history). Lost with the process.
+    pub fn log(&self) -> &[String] {
+        &self.log
     }
 
     /// Its ended attempts, the newest first.

@@ -64,11 +64,14 @@ mod context;
 mod core;
 mod enqueue;
 mod error;
+pub mod event;
 mod finished;
 mod finishing;
 mod job;
 mod manager;
+mod observer;
 mod options;
+mod page;
 mod payload;
 mod receipt;
 mod registry;
@@ -98,7 +101,9 @@ pub use jobkeep_store::{
     QueueStore, StateKind, StoreError, Timestamp,
 };
 pub use manager::Manager;
+pub use observer::Observer;
 pub use options::{Draft, NewJob};
+pub use page::{ListedJob, Page};
 pub use receipt::{AnyJob, Receipt};
 pub use retry::Policy;
 pub use runtime::{Health, Recovery, Shutdown, StillRunning};

@@ -1,3 +1,6 @@
+mod list;
+mod operate;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -271,7 +274,7 @@ impl Shared {
             let mut job = core::accept(draft, queue, origins, now, order)
                 .map_err(|cause| Error::codec(format_args!("encode job `{name}`"), cause))?;
             bytes = bytes.saturating_add(job.bytes());
-            if jobs.len() >= AT_HAND && claim.is_none() {
+            if jobs.len() >= AT_HAND && claim.is_none() && self.observing.is_none() {
                 // Dropped here, because the committer has better things to do.
                 job.record = None;
             }
@@ -295,7 +298,9 @@ impl Shared {
         });
         found.ok_or_else(|| {
             let declared = self.pools.iter().map(|pool| pool.queue.as_str());
-            Error::undeclared_queue(&draft.name, &draft.queue, declared)
+            let Draft { name, queue, .. } = draft;
+            let act = format_args!("enqueue job `{name}` in queue `{queue}`");
+            Error::undeclared_queue(act, declared)
         })
     }
 
@@ -389,6 +394,9 @@ impl Shared {
         });
         let report = report.unwrap_or_default();
         self.ending.join(&report.still_running);
+        if let Some(observing) = &self.observing {
+            observing.join(&self.clock, until);
+        }
         report
     }
 }

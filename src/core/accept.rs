@@ -8,6 +8,7 @@ use super::encoded::EncodedJob;
 use super::engine::Engine;
 use super::unique::KeyClaim;
 use crate::Error;
+use crate::event::Event;
 
 impl Engine {
     /// Accepts all jobs or none, numbered from `first` on, and gives their numbers. A job whose key
@@ -40,6 +41,7 @@ impl Engine {
                 self.uniques.hold(claim, &record.name, key, number);
             }
             if let Some(record) = job.record.take() {
+                self.observe(|at| Event::accepted(number, &record, at));
                 self.fresh.keep(number, record, self.schedule.ready_count());
             }
             self.live += 1;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use jobkeep_store::{
-    Batch, Closing, Encoded, Ended, Fence, JobNumber, Key, Priority, RowError, Space, StateKind,
-    StoreId, Token, Totals, UniqueRow, Withdrawn,
+    Batch, Closing, Encoded, Ended, Fence, JobNumber, Key, Priority, QueueName, RowError, Space,
+    StateKind, StoreId, Timestamp, Token, Totals, UniqueRow, Withdrawn,
 };
 
 use super::encoded::{Apart, EncodedJob};
@@ -14,6 +14,7 @@ use super::flight::Flight;
 use super::fresh::Fresh;
 use super::group::{Counts, Group, Handed};
 use super::open::Stored;
+use super::pause::Pauses;
 use super::probation::{Gate, Probation};
 use super::schedule::{Order, Schedule};
 use super::settle::Settlement;
@@ -21,14 +22,18 @@ use super::state;
 use super::unique::Uniques;
 use crate::Retention;
 use crate::clock::{Now, Steady};
+use crate::event::Event;
 
 /// What the engine is told once.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
-    pub(crate) queues: usize,
+    /// The declared queues, by their positions.
+    pub(crate) queues: Vec<QueueName>,
     pub(crate) retention: Retention,
     pub(crate) key_retention: Duration,
     pub(crate) probation: Duration,
+    /// Somebody hears of events.
+    pub(crate) observed: bool,
 }
 
 /// The scheduling state of one opening, and the commit group in the making.
@@ -49,6 +54,8 @@ pub(crate) struct Engine {
     /// Parked because the store could not read them: until the next opening.
     pub(super) unreadable: HashMap<JobNumber, String>,
     pub(super) fresh: Fresh,
+    pub(super) pauses: Pauses,
+    pub(super) observed: bool,
     pub(super) group: Group,
 }
 
@@ -67,7 +74,7 @@ impl Engine {
         Self {
             fence,
             now,
-            schedule: Schedule::new(rules.queues),
+            schedule: Schedule::new(rules.queues.len()),
             flight: Flight::new(fence.opening),
             uniques: Uniques::new(rules.key_retention),
             expiry: Expiry::new(rules.retention, rules.key_retention, withdrawn),
@@ -77,6 +84,8 @@ impl Engine {
             live: 0,
             unreadable: HashMap::new(),
             fresh: Fresh::default(),
+            pauses: Pauses::new(&rules.queues),
+            observed: rules.observed,
             group: Group::new(batch),
         }
     }
@@ -111,7 +120,9 @@ impl Engine {
             token,
             ref mut job,
             key,
+            ref event,
         } = *settlement;
+        let mut event = event.as_deref().cloned();
         let Some(claim) = self.flight.end(number, token) else {
             return Ok(false);
         };
@@ -121,9 +132,11 @@ impl Engine {
             && let Some(mut record) = job.record.clone()
             && state::cancel(&mut record, self.now.wall).is_ok()
         {
+            event = event.map(|_| Event::of(number, &record, self.now.wall));
             let origins = job.line.origins();
             rows = EncodedJob::new(record, origins, rows.body, rows.output)?;
         }
+        self.group.events.extend(event);
         self.file(number, rows, key);
         Ok(true)
     }
@@ -204,14 +217,21 @@ impl Engine {
         }
     }
 
-    /// The order of the next job of a queue.
+    /// The order of the next job of a queue that may start.
     pub(crate) fn first_ready(&self, queue: u16) -> Option<Order> {
-        self.schedule.first(queue).map(|(order, _)| order)
+        self.first(queue).map(|(order, _)| order)
     }
 
-    /// Claims the next job of a queue; `false` where none is ready.
+    fn first(&self, queue: u16) -> Option<(Order, Priority)> {
+        if self.pauses.holds(queue) {
+            return None;
+        }
+        self.schedule.first(queue)
+    }
+
+    /// Claims the next job of a queue; `false` where none is ready, or the queue is paused.
     pub(crate) fn claim(&mut self, queue: u16) -> bool {
-        let Some((order, priority)) = self.schedule.first(queue) else {
+        let Some((order, priority)) = self.first(queue) else {
             return false;
         };
         self.schedule.take(queue, priority, order);
@@ -221,7 +241,9 @@ impl Engine {
 
     /// What may be claimed now: see [`Gate`].
     pub(crate) fn gate(&mut self, has_room: impl Fn(u16) -> bool) -> Gate {
-        self.probation.gate(self.now.steady, &self.flight, has_room)
+        let pauses = &self.pauses;
+        let may_run = |queue| has_room(queue) && !pauses.holds(queue);
+        self.probation.gate(self.now.steady, &self.flight, may_run)
     }
 
     /// Claims the first suspect of a queue.
@@ -256,8 +278,19 @@ impl Engine {
 
     /// The store could not give the job to its worker: it is parked until the next opening.
     pub(crate) fn park_unreadable(&mut self, number: JobNumber, token: Token, reason: String) {
-        if self.flight.end(number, token).is_some() {
+        if let Some(claim) = self.flight.end(number, token) {
+            if let Some(queue) = self.pauses.name(claim.queue) {
+                let (queue, reason) = (queue.clone(), reason.clone());
+                self.observe(|at| Event::unreadable(number, queue, reason, at));
+            }
             self.unreadable.insert(number, reason);
+        }
+    }
+
+    /// Has the observer told once the group is durable, where there is one.
+    pub(super) fn observe(&mut self, event: impl FnOnce(Timestamp) -> Event) {
+        if self.observed {
+            self.group.events.push(event(self.now.wall));
         }
     }
 
@@ -324,6 +357,7 @@ impl Engine {
         self.uniques.write(batch)?;
         self.expiry.write(batch, self.now.wall, &mut self.totals)?;
         self.probation.write(batch)?;
+        self.pauses.write(batch)?;
         if let Some(in_flight) = self.flight.take_changed(self.now.wall) {
             batch.put(Key::IN_FLIGHT, Encoded::new(&in_flight)?);
         }
@@ -358,7 +392,9 @@ impl Engine {
         let totals = stored.totals.unwrap_or(self.totals);
         self.flight.roll_back();
         self.probation.roll_back(&self.flight);
-        self.schedule = Schedule::new(rules.queues);
+        self.schedule = Schedule::new(rules.queues.len());
+        self.pauses = Pauses::new(&rules.queues);
+        self.pauses.restore(stored.paused);
         self.uniques = Uniques::new(rules.key_retention);
         self.expiry = Expiry::new(rules.retention, rules.key_retention, stored.withdrawn);
         self.totals = totals;

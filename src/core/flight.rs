@@ -126,6 +126,11 @@ impl Flight {
         self.changed = true;
     }
 
+    /// Something of this queue is claimed.
+    pub(crate) fn has_of(&self, queue: u16) -> bool {
+        self.claims.values().any(|claim| claim.queue == queue)
+    }
+
     pub(crate) fn len(&self) -> u64 {
         self.claims.len() as u64
     }
@@ -136,6 +141,12 @@ impl Flight {
 
     pub(crate) fn taken_jobs(&self) -> impl Iterator<Item = JobNumber> {
         let taken = self.claims.iter().filter(|(_, claim)| claim.taken);
+        taken.map(|(&number, _)| number)
+    }
+
+    /// The jobs from this number on that workers took, in the order of numbers.
+    pub(crate) fn taken_from(&self, from: JobNumber) -> impl Iterator<Item = JobNumber> {
+        let taken = self.claims.range(from..).filter(|(_, claim)| claim.taken);
         taken.map(|(&number, _)| number)
     }
 

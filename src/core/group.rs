@@ -3,6 +3,7 @@
 use jobkeep_store::{Batch, JobNumber, JobRecord, Token};
 
 use super::schedule::Order;
+use crate::event::Event;
 
 /// What one commit group writes, and what it lets happen once that is durable.
 #[derive(Debug)]
@@ -12,6 +13,8 @@ pub(crate) struct Group {
     pub(crate) handed: Vec<(u16, Handed)>,
     /// Jobs that reached a final state or were removed.
     pub(crate) ended: Vec<JobNumber>,
+    /// For the observer, where there is one.
+    pub(crate) events: Vec<Event>,
 }
 
 impl Group {
@@ -20,6 +23,7 @@ impl Group {
             batch,
             handed: Vec::new(),
             ended: Vec::new(),
+            events: Vec::new(),
         }
     }
 }

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use jobkeep_store::{
     Batch, Damaged, Encoded, Fence, InFlight, JobNumber, JobRecord, Key, Listed, Opening,
-    OpeningTag, ParkReason, Place, RowError, Space, State, StateKind, StoreId, Timestamp, Totals,
-    Withdrawn,
+    OpeningTag, ParkReason, Paused, Place, RowError, Space, State, StateKind, StoreId, Timestamp,
+    Totals, Withdrawn,
 };
 
 use super::encoded::{Apart, EncodedJob, Origins};
@@ -21,6 +21,7 @@ use crate::clock::Now;
 pub(crate) struct Stored {
     pub(crate) fence: Option<Fence>,
     pub(crate) totals: Option<Totals>,
+    pub(crate) paused: Paused,
     pub(crate) withdrawn: HashMap<JobNumber, Withdrawn>,
 }
 
@@ -37,6 +38,7 @@ impl Engine {
         let Stored {
             fence,
             totals,
+            paused,
             withdrawn,
         } = stored;
         let last = fence.unwrap_or(Fence {
@@ -64,7 +66,9 @@ impl Engine {
             opening: tag,
             ..last
         };
-        Ok(Self::new(rules, fence, totals, withdrawn, batch, now))
+        let mut engine = Self::new(rules, fence, totals, withdrawn, batch, now);
+        engine.pauses.restore(paused);
+        Ok(engine)
     }
 
     /// Takes a live job into the schedule. `origins` is `None` where its queue is not declared.

@@ -1,7 +1,7 @@
 //! What an operator asks about or of a single job: look, cancel, retry, remove.
 
 use jobkeep_store::{
-    JobNumber, JobRecord, Kept, Key, ParkReason, RowError, State, StateKind, Timestamp,
+    JobNumber, JobRecord, Kept, Key, ParkReason, Priority, RowError, State, StateKind, Timestamp,
 };
 
 use super::encoded::{Apart, EncodedJob, Origins};
@@ -10,6 +10,7 @@ use super::expiry::delete_finished;
 use super::schedule::Line;
 use super::state;
 use crate::Error;
+use crate::event::Event;
 
 /// A job as the store has it.
 #[derive(Debug)]
@@ -41,7 +42,19 @@ impl Engine {
         record: &JobRecord,
         origins: Option<Origins>,
     ) -> (StateKind, Option<ParkReason>) {
-        let stored = record.state.kind();
+        let place = (record.priority, record.order);
+        self.stand_at(number, &record.state, place, origins)
+    }
+
+    /// Where a job stands whose row says this.
+    pub(super) fn stand_at(
+        &self,
+        number: JobNumber,
+        state: &State,
+        (priority, order): (Priority, Timestamp),
+        origins: Option<Origins>,
+    ) -> (StateKind, Option<ParkReason>) {
+        let stored = state.kind();
         if stored.is_final() {
             return (stored, None);
         }
@@ -62,11 +75,11 @@ impl Engine {
         if !origins.known {
             return (StateKind::Parked, Some(ParkReason::UnknownName));
         }
-        let line = Line::new(origins, &record.state, record.priority, record.order);
+        let line = Line::new(origins, state, priority, order);
         if self.schedule.is_ready(number, line) {
             return (StateKind::Ready, None);
         }
-        match &record.state {
+        match state {
             State::Parked(reason) => (StateKind::Parked, Some(reason.clone())),
             _ => (stored, None),
         }
@@ -125,6 +138,7 @@ impl Engine {
         self.schedule.remove(number, line);
         self.unreadable.remove(&number);
         self.probation.remove(number);
+        self.observe(|at| Event::of(number, &record, at));
         let job = EncodedJob::new(record, here, Apart::Leave, None)?;
         self.file(number, job, key);
         Ok(Ok(()))
@@ -173,6 +187,7 @@ impl Engine {
         if let Some(hash) = key {
             self.uniques.set_ended(hash, number, None);
         }
+        self.observe(|at| Event::of(number, &record, at));
         let here = origins.unwrap_or(Origins {
             queue: 0,
             known: false,

@@ -11,6 +11,7 @@ use super::encoded::{Apart, EncodedJob, Origins, keep};
 use super::state;
 use crate::clock::Now;
 use crate::context::cut;
+use crate::event::Event;
 use crate::job::Verdict;
 use crate::retry;
 
@@ -27,6 +28,8 @@ pub(crate) struct Run {
     pub(crate) started: Timestamp,
     pub(crate) thread: String,
     pub(crate) log: Vec<String>,
+    /// Somebody hears of events.
+    pub(crate) observed: bool,
 }
 
 /// How the attempt ended.
@@ -54,6 +57,8 @@ pub(crate) struct Settlement {
     pub(crate) job: EncodedJob,
     /// The hash of its idempotency key.
     pub(crate) key: Option<u64>,
+    /// For the observer, where there is one.
+    pub(crate) event: Option<Box<Event>>,
 }
 
 impl Settlement {
@@ -84,6 +89,7 @@ pub(crate) fn settle(
         started,
         thread,
         log,
+        observed,
     } = run;
     let attempt_number = record.attempts.saturating_add(1);
     let attempt = |end| Attempt {
@@ -129,6 +135,7 @@ pub(crate) fn settle(
         }
     }
     .map_err(|illegal| format!("settle job {number}: {illegal}"))?;
+    let event = observed.then(|| Box::new(Event::of(number, &record, now.wall)));
     let job = EncodedJob::new(record, origins, body, output_row)
         .map_err(|cause| format!("settle job {number}: {cause}"))?;
     Ok(Settlement {
@@ -136,6 +143,7 @@ pub(crate) fn settle(
         token,
         job,
         key,
+        event,
     })
 }
 

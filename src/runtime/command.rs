@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use jobkeep_store::{JobNumber, StoreError, Token};
+use jobkeep_store::{JobNumber, QueueName, StoreError, Token};
 
+use super::pause::Rest;
 use crate::Error;
-use crate::core::{Counts, EncodedJob, KeyClaim, Settlement};
+use crate::core::{Counts, EncodedJob, KeyClaim, Seen, Settlement, Stand};
 use crate::finished::Status;
 use crate::sync::{Arc, Mutex};
 
@@ -42,6 +43,30 @@ pub(crate) enum Command {
     Remove {
         number: JobNumber,
         reply: Reply<()>,
+    },
+    /// With whoever waits until none of the queue's jobs runs any more.
+    Pause {
+        queue: QueueName,
+        rest: Option<Arc<Rest>>,
+        reply: Reply<()>,
+    },
+    Resume {
+        queue: QueueName,
+        reply: Reply<()>,
+    },
+    Paused {
+        reply: Reply<Vec<String>>,
+    },
+    /// Where jobs stand whose rows say this.
+    Stand {
+        seen: Vec<Seen>,
+        reply: Reply<Vec<Stand>>,
+    },
+    /// Which jobs from this number on run, so many at most.
+    Running {
+        from: JobNumber,
+        limit: usize,
+        reply: Reply<Vec<JobNumber>>,
     },
     Count {
         reply: Reply<Counts>,
@@ -88,17 +113,28 @@ impl Command {
 
     /// It needs no write.
     pub(super) fn only_looks(&self) -> bool {
-        matches!(self, Self::Look { .. } | Self::Count { .. })
+        matches!(
+            self,
+            Self::Look { .. }
+                | Self::Paused { .. }
+                | Self::Stand { .. }
+                | Self::Running { .. }
+                | Self::Count { .. }
+        )
     }
 
     /// Tells its caller that the store does not take it.
     pub(super) fn refuse(&self, cause: &Arc<StoreError>) {
         match self {
-            Self::Accept { reply, .. } => reply.refuse(cause),
+            Self::Accept { reply, .. } | Self::Running { reply, .. } => reply.refuse(cause),
             Self::Look { reply, .. } => reply.refuse(cause),
-            Self::Cancel { reply, .. } | Self::Retry { reply, .. } | Self::Remove { reply, .. } => {
-                reply.refuse(cause);
-            }
+            Self::Cancel { reply, .. }
+            | Self::Retry { reply, .. }
+            | Self::Remove { reply, .. }
+            | Self::Pause { reply, .. }
+            | Self::Resume { reply, .. } => reply.refuse(cause),
+            Self::Paused { reply } => reply.refuse(cause),
+            Self::Stand { reply, .. } => reply.refuse(cause),
             Self::Count { reply } => reply.refuse(cause),
             Self::Settle(_) | Self::Unreadable { .. } => {}
         }

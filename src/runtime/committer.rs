@@ -8,10 +8,12 @@ use jobkeep_store::{JobNumber, RowError, StoreError};
 use super::command::{Command, Promise};
 use super::inbox::{Intake, Taken};
 use super::panics;
+use super::pause::Rest;
 use super::recover::{Recovered, Trouble};
 use super::shared::{Shared, Shutdown, StillRunning};
 use crate::clock::Steady;
 use crate::core::{Engine, Gate, Group};
+use crate::event::Event;
 use crate::sync::Arc;
 
 /// The committer: the engine, and what it works for.
@@ -35,6 +37,8 @@ pub(crate) struct Committer {
     pub(super) promised: Vec<Arc<dyn Promise>>,
     /// Jobs whose ends the commit to come records.
     pub(super) settled: Vec<JobNumber>,
+    /// Who waits until no job of a queue runs, by the queue's position.
+    pub(super) resting: Vec<(u16, Arc<Rest>)>,
     report: Shutdown,
 }
 
@@ -51,6 +55,7 @@ impl Committer {
             trouble: None,
             promised: Vec::new(),
             settled: Vec::new(),
+            resting: Vec::new(),
             report: Shutdown::default(),
         }
     }
@@ -74,7 +79,9 @@ impl Committer {
         };
         if let Some(cause) = failure {
             let cause = Arc::new(cause);
-            shared.health.poison(&cause, shared.clock.now().wall);
+            let now = shared.clock.now().wall;
+            shared.health.poison(&cause, now);
+            shared.observe(|| Event::degraded(cause.to_string(), now));
             shared.inbox.poison(cause);
             for pool in &shared.pools {
                 drop(pool.stop());
@@ -244,6 +251,11 @@ impl Committer {
             self.report.finished += self.settled.len() as u64;
         }
         self.settled.clear();
+        if let Some(observing) = &self.shared.observing
+            && !group.events.is_empty()
+        {
+            observing.tell(group.events);
+        }
         let mut handed = group.handed.into_iter().peekable();
         while let Some(&(queue, _)) = handed.peek() {
             let of_queue = std::iter::from_fn(|| handed.next_if(|(other, _)| *other == queue));
@@ -253,6 +265,7 @@ impl Committer {
             }
         }
         self.shared.waiters.ring(&group.ended);
+        self.ring_rested();
     }
 
     /// The first step of a shutdown: nothing is claimed any more, and what no worker has taken goes
@@ -300,10 +313,14 @@ impl Committer {
         // What came in while the last turn went on. Dropping it answers its callers.
         drop(self.shared.inbox.take(None, Some(Steady::default())));
         self.account();
+        self.dismiss_resting();
         let look = |job| self.shared.last_look(job);
         self.shared.waiters.dismiss(&self.shared.clock, look);
         // A store that cannot end in order has said so by its commits, or has lost nothing.
         drop(self.shared.store.close());
+        if let Some(observing) = &self.shared.observing {
+            observing.end();
+        }
         self.shared.ending.announce(self.report);
     }
 

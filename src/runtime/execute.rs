@@ -7,6 +7,7 @@ use super::panics;
 use super::shared::Shared;
 use crate::context::{Context, Running};
 use crate::core::{self, Handed, Origins, Outcome, Run};
+use crate::event::Event;
 use crate::job::{JobError, Verdict};
 use crate::registry::{Handler, Ran};
 use crate::sync::Arc;
@@ -25,6 +26,8 @@ fn attempt(shared: &Shared, handed: Handed, running: &Arc<Running>) -> Result<Co
     let (number, token) = (handed.order.number, handed.token);
     let loaded = load(shared, handed)?;
     let started = shared.clock.now().wall;
+    let thread: String = std::thread::current().name().unwrap_or_default().into();
+    shared.observe(|| Event::started(number, &loaded.record, thread.clone(), started));
     let outcome = run(shared, &loaded, running);
     let Loaded {
         record,
@@ -39,7 +42,6 @@ fn attempt(shared: &Shared, handed: Handed, running: &Arc<Running>) -> Result<Co
         .as_ref()
         .map(|key| core::key_hash(store, &record.name, key));
     let seed = jitter_seed(shared, number);
-    let thread = std::thread::current().name().unwrap_or_default().into();
     let log = std::mem::take(&mut *running.log.lock());
     let run = Run {
         number,
@@ -50,6 +52,7 @@ fn attempt(shared: &Shared, handed: Handed, running: &Arc<Running>) -> Result<Co
         started,
         thread,
         log,
+        observed: shared.observing.is_some(),
     };
     core::settle(run, outcome, now, seed, key)
         .map(|settlement| Command::Settle(Box::new(settlement)))

@@ -1,7 +1,7 @@
 //! Threads: one committer, and a pool of workers a queue. The only place that blocks.
 //!
 //! Start: store, engine, committer, workers. Stop, in this order: intake, dispatch, workers,
-//! committer, store.
+//! committer, store, observer.
 
 mod addresses;
 mod asked;
@@ -13,7 +13,9 @@ mod execute;
 mod health;
 mod inbox;
 mod lost;
+mod observe;
 mod panics;
+mod pause;
 mod pool;
 mod prune;
 mod read;
@@ -31,7 +33,8 @@ pub(crate) use command::{Command, Reply};
 pub use health::Health;
 pub(crate) use inbox::WhenFull;
 pub(crate) use panics::is_own_thread;
-pub(crate) use shared::Shared;
+pub(crate) use pause::{Rest, Rested};
+pub(crate) use shared::{FindError, Shared};
 pub use shared::{Shutdown, StillRunning};
 pub use start::Recovery;
 pub(crate) use start::{Parts, start};

@@ -145,6 +145,11 @@ impl Pool {
     /// Has the workers end, and clears the shelf.
     pub(crate) fn stop(&self) -> Vec<(JobNumber, Token)> {
         self.halt();
+        self.clear()
+    }
+
+    /// Clears the shelf.
+    pub(crate) fn clear(&self) -> Vec<(JobNumber, Token)> {
         std::mem::take(&mut self.state.lock().shelf)
             .into_values()
             .map(|handed| (handed.order.number, handed.token))
@@ -208,6 +213,11 @@ impl Pool {
         if let Some(running) = self.running(number) {
             running.cancelled.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// No worker has a job.
+    pub(crate) fn is_resting(&self) -> bool {
+        self.state.lock().running.is_empty()
     }
 
     /// All jobs on workers, with the names of their threads.

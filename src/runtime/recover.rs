@@ -10,6 +10,7 @@ use super::committer::Committer;
 use super::start::{Opener, Recovery, rules};
 use crate::clock::Steady;
 use crate::core::Group;
+use crate::event::Event;
 use crate::sync::Arc;
 
 /// How long the committer waits before it tries a store again that refuses: so long at first, then
@@ -68,7 +69,7 @@ impl Committer {
             return Ok(Recovered::Again);
         }
         self.again = false;
-        self.pause(cause);
+        self.wait_out(cause);
         self.refuse_meanwhile()?;
         Ok(Recovered::Refused)
     }
@@ -108,7 +109,8 @@ impl Committer {
         };
         let stored = opener.stored(Some(self.engine.fence()));
         let stored = stored.map_err(|why| self.lost(cause, why))?;
-        self.engine.roll_back(&rules(&shared.config), stored);
+        self.engine
+            .roll_back(&rules(&shared.config, shared.observing.is_some()), stored);
         let restored = opener.restore(&mut self.engine, &mut Recovery::default());
         restored.map(drop).map_err(|why| self.lost(cause, why))
     }
@@ -148,9 +150,11 @@ impl Committer {
         });
     }
 
-    fn pause(&mut self, cause: Arc<StoreError>) {
+    fn wait_out(&mut self, cause: Arc<StoreError>) {
         let now = self.shared.clock.now();
         self.shared.health.refuse(&cause, now.wall);
+        self.shared
+            .observe(|| Event::degraded(cause.to_string(), now.wall));
         self.shared.inbox.refuse_jobs(Some(Arc::clone(&cause)));
         let pause = self
             .trouble

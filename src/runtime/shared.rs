@@ -13,6 +13,7 @@ use jobkeep_store::{
 use super::health::HealthBoard;
 use super::inbox::Inbox;
 use super::lost::Lost;
+use super::observe::Observing;
 use super::pool::Pool;
 use super::signal::{Signal, Woken};
 use super::waiters::Waiters;
@@ -47,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) order_floor: Timestamp,
     pub(crate) positions: HashMap<String, u16>,
     pub(crate) ending: Arc<Ending>,
+    pub(crate) observing: Option<Arc<Observing>>,
 }
 
 impl Shared {

@@ -18,7 +18,6 @@ use super::pool::Pool;
 use super::shared::Shared;
 use super::waiters::Waiters;
 use super::{execute, panics};
-use crate::Error;
 use crate::clock::{Clock, Now};
 use crate::config::Config;
 use crate::context::Resources;
@@ -26,6 +25,7 @@ use crate::core::{self, Engine, Origins, Rules, Stored, UncleanEnd};
 use crate::receipt::Origin;
 use crate::registry::Registry;
 use crate::sync::Arc;
+use crate::{Error, Observer};
 
 /// What a manager is made of.
 pub(crate) struct Parts {
@@ -34,6 +34,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) registry: Registry,
     pub(crate) resources: Resources,
+    pub(crate) observer: Option<Box<dyn Observer>>,
 }
 
 /// What the opening found.
@@ -59,11 +60,12 @@ pub(crate) fn start(parts: Parts) -> Result<(Arc<Shared>, Recovery), Error> {
         clock,
         registry,
         resources,
+        observer,
     } = parts;
     let positions = positions(&config);
     let identity = store.identity().map_err(|cause| Error::store(ACT, cause))?;
     let (tag, new_store) = random().map_err(|cause| Error::host(ACT, cause))?;
-    let rules = rules(&config);
+    let rules = rules(&config, observer.is_some());
     let origins = |queue: &str, name: &str| {
         let &queue = positions.get(queue)?;
         Some(Origins {
@@ -120,15 +122,21 @@ pub(crate) fn start(parts: Parts) -> Result<(Arc<Shared>, Recovery), Error> {
         order_floor: opened.order_floor,
         positions,
         ending: Arc::default(),
+        observing: observer.is_some().then(Arc::default),
         clock,
     });
-    start_threads(&shared, opened.engine).map_err(|cause| Error::host(ACT, cause))?;
+    start_threads(&shared, opened.engine, observer).map_err(|cause| Error::host(ACT, cause))?;
     Ok((shared, opened.recovery))
 }
 
-pub(super) fn rules(config: &Config) -> Rules {
+pub(super) fn rules(config: &Config, observed: bool) -> Rules {
     Rules {
-        queues: config.queues.len(),
+        queues: config
+            .queues
+            .iter()
+            .map(|queue| queue.name.as_str().into())
+            .collect(),
+        observed,
         retention: config.retention,
         key_retention: config.key_retention,
         probation: config.probation,
@@ -173,9 +181,11 @@ impl Opener<'_> {
             Ok(())
         })?;
         let totals = get_typed(self.store, Key::TOTALS)?;
+        let paused = get_typed(self.store, Key::PAUSED)?.unwrap_or_default();
         Ok(Stored {
             fence,
             totals,
+            paused,
             withdrawn,
         })
     }
@@ -308,9 +318,16 @@ impl Opener<'_> {
     }
 }
 
-fn start_threads(shared: &Arc<Shared>, engine: Engine) -> std::io::Result<()> {
+fn start_threads(
+    shared: &Arc<Shared>,
+    engine: Engine,
+    observer: Option<Box<dyn Observer>>,
+) -> std::io::Result<()> {
     let guard = HalfStarted(Some(shared));
     shared.clock.tell(&shared.ending);
+    if let (Some(observing), Some(observer)) = (&shared.observing, observer) {
+        observing.start(observer, &shared.clock, shared.origin.opening)?;
+    }
     let mut workers = Vec::new();
     for pool in &shared.pools {
         for place in 1..=pool.workers {
@@ -379,6 +396,9 @@ impl Drop for HalfStarted<'_> {
         shared.inbox.close();
         for pool in &shared.pools {
             drop(pool.stop());
+        }
+        if let Some(observing) = &shared.observing {
+            observing.end();
         }
         drop(shared.store.close());
     }

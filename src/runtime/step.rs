@@ -59,6 +59,31 @@ impl Committer {
                 self.withdraw(*number);
                 self.operate(*number, reply, Engine::remove)
             }
+            Command::Pause { queue, rest, reply } => {
+                let paused = self.pause(queue, rest.clone());
+                self.answer(reply, paused);
+                Ok(())
+            }
+            Command::Resume { queue, reply } => {
+                let resumed = self.engine.resume(queue);
+                self.answer(reply, resumed);
+                Ok(())
+            }
+            Command::Paused { reply } => {
+                let paused = self.engine.paused();
+                self.answer(reply, Ok(paused));
+                Ok(())
+            }
+            Command::Stand { seen, reply } => {
+                let stands = self.engine.stands(seen);
+                self.answer(reply, Ok(stands));
+                Ok(())
+            }
+            Command::Running { from, limit, reply } => {
+                let running = self.engine.running(*from, *limit);
+                self.answer(reply, Ok(running));
+                Ok(())
+            }
             Command::Count { reply } => {
                 let counts = self.engine.counts();
                 self.answer(reply, Ok(counts));
@@ -118,6 +143,8 @@ impl Committer {
             && pool.withdraw(number)
         {
             self.engine.hand_back(number, token);
+            // The room that this makes is not known before the next turn.
+            self.shared.inbox.nudge();
         }
     }
 
@@ -191,12 +218,13 @@ impl Committer {
             .find_map(|pool| pool.running(number));
         let origins = self.shared.origins(record.queue.as_str(), &record.name);
         let (state, parked) = self.engine.stand(number, &record, origins);
-        let progress = running.and_then(|running| *running.progress.lock());
+        let (progress, log) = running.map(|running| running.said()).unwrap_or_default();
         Ok(Ok(Status {
             state,
             parked,
             record,
             progress,
+            log,
         }))
     }
 }

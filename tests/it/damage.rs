@@ -13,7 +13,7 @@ use crate::retrying::until;
 
 /// Writes a row that is sound as a row and says nothing that its reader understands: every store
 /// takes it.
-fn damage(place: &dyn Place, key: Key) -> Vec<u8> {
+pub(crate) fn damage(place: &dyn Place, key: Key) -> Vec<u8> {
     let store = place.open();
     let fence = store.identity().unwrap().fence.unwrap();
     let opening = Fence {

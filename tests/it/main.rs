@@ -26,6 +26,9 @@ mod full_disk;
 mod gate;
 mod handles;
 mod histories;
+mod listing;
+mod observing;
+mod operating;
 mod ordering;
 mod parking;
 mod place;
@@ -292,4 +295,48 @@ behaviours! {
         a_job_lost_with_all_of_its_opening_says_so
         a_buffered_job_whose_commit_is_refused_is_lost_and_says_so
         a_buffered_job_with_a_key_waits_for_its_commit;
+    operating:
+        a_paused_queue_accepts_jobs_and_starts_none
+        a_pause_withdraws_what_was_handed_over_and_not_begun
+        a_delayed_job_of_a_paused_queue_becomes_ready_and_does_not_start
+        a_pause_holds_over_a_restart_until_it_is_lifted
+        a_queue_that_is_not_declared_any_more_keeps_its_pause
+        only_a_declared_queue_is_paused_or_resumed
+        what_changes_nothing_writes_nothing
+        a_pause_that_cannot_be_written_reaches_its_caller
+        pause_and_wait_returns_at_once_where_nothing_runs
+        pause_and_wait_returns_with_the_last_end
+        pause_and_wait_looks_at_its_own_queue_only
+        pause_and_wait_runs_out_of_patience_and_the_queue_stays_paused
+        who_waits_for_a_queue_to_rest_learns_of_the_end
+        log_lines_show_while_the_job_runs;
+    listing:
+        finished_jobs_are_listed_page_by_page_in_the_order_of_numbers
+        waiting_jobs_are_listed_page_by_page_in_the_order_of_numbers
+        running_jobs_are_listed_page_by_page_in_the_order_of_numbers
+        a_listed_job_tells_what_its_status_tells
+        a_job_is_listed_where_it_stands_and_not_where_its_row_says
+        a_job_that_cannot_run_here_is_listed_with_the_reason
+        a_listed_receipt_of_an_older_opening_holds
+        one_page_looks_at_ten_thousand_rows
+        a_listing_reads_no_payloads
+        a_listing_of_finished_jobs_does_not_wait_for_the_committer
+        a_damaged_row_is_named_and_stops_no_listing
+        a_listing_that_fails_says_why;
+    observing:
+        an_observer_hears_the_life_of_a_job
+        a_snooze_and_a_retry_by_an_operator_are_told
+        a_cancellation_is_told
+        a_parked_job_is_told_with_the_reason
+        every_job_of_a_large_batch_is_told
+        a_job_that_was_there_already_is_not_told_again
+        pauses_are_told_where_they_change_something
+        what_was_not_committed_is_not_told
+        a_slow_observer_holds_nobody_up_and_learns_what_it_lost
+        an_observer_that_panics_harms_nothing
+        a_shutdown_waits_for_the_last_event
+        a_shutdown_leaves_an_observer_behind_that_does_not_return
+        an_observer_may_hold_the_manager_and_end_it
+        an_observer_is_given_once
+        an_observer_hears_that_the_store_refuses;
 }

@@ -26,7 +26,7 @@ pub(crate) fn a_job_of_an_unknown_name_waits_for_its_type(place: &dyn Place) {
 
 /// The same name as [`Work`], and another shape.
 #[derive(Debug, Serialize, Deserialize)]
-struct Reshaped {
+pub(crate) struct Reshaped {
     lines: Vec<u8>,
 }
 

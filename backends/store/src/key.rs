@@ -11,7 +11,8 @@ use crate::JobNumber;
 pub enum Space {
     /// One row, number 0: [`Fence`](crate::Fence). Written by the store itself.
     Fence = 0,
-    /// What the manager keeps about itself: see [`Key::IN_FLIGHT`] and [`Key::TOTALS`].
+    /// What the manager keeps about itself: see [`Key::IN_FLIGHT`], [`Key::TOTALS`] and
+    /// [`Key::PAUSED`].
     Manager = 1,
     /// [`Opening`](crate::Opening)s, by the first job number that each could give.
     Openings = 2,
@@ -95,6 +96,8 @@ impl Key {
     pub const ALONE: Self = Self::new(Space::Manager, 3);
     /// An end in order with jobs running: [`Closing`](crate::Closing).
     pub const CLOSING: Self = Self::new(Space::Manager, 4);
+    /// Which queues are paused: [`Paused`](crate::Paused). Missing where none is.
+    pub const PAUSED: Self = Self::new(Space::Manager, 2);
 
     /// The length of the byte form.
     pub const BYTES: usize = 9;

@@ -37,8 +37,8 @@ pub use id::{JobNumber, OpeningTag, QueueName, StoreId, Token};
 pub use key::{Key, Space};
 pub use record::{
     Alone, Attempt, AttemptEnd, Backoff, Closing, Damaged, Due, Ended, Expiring, ExpiringKeys,
-    FailureKind, Fence, InFlight, JobRecord, Kept, Listed, Opening, ParkReason, PayloadCodec,
-    Place, Priority, State, StateKind, Totals, UniqueEntry, UniqueRow, Withdrawn,
+    FailureKind, Fence, InFlight, JobRecord, Kept, Listed, Opening, ParkReason, Paused,
+    PayloadCodec, Place, Priority, State, StateKind, Totals, UniqueEntry, UniqueRow, Withdrawn,
 };
 pub use store::{Durability, Finding, Identity, QueueStore, admit, get_typed, verify_rows};
 pub use time::Timestamp;

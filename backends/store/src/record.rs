@@ -381,6 +381,13 @@ pub struct Totals {
     pub ended: u64,
 }
 
+/// The queues whose jobs are not to start, declared or not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paused {
+    /// Their names, in order.
+    pub queues: Vec<QueueName>,
+}
+
 /// All idempotency keys of one hash: nearly always one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UniqueRow {

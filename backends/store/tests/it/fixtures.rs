@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use jobkeep_store::{
     Alone, Closing, Damaged, Encoded, Ended, Expiring, ExpiringKeys, FailureKind, Fence, InFlight,
-    JobNumber, Key, Listed, Opening, OpeningTag, Space, StoreId, Timestamp, Totals, UniqueEntry,
-    UniqueRow, Withdrawn, open_row,
+    JobNumber, Key, Listed, Opening, OpeningTag, Paused, Space, StoreId, Timestamp, Totals,
+    UniqueEntry, UniqueRow, Withdrawn, open_row,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -124,10 +124,14 @@ fn of_the_manager() -> Vec<Fixture> {
         tag: OPENING,
         at: AT,
     };
+    let paused = Paused {
+        queues: vec!["images".into(), "mail".into()],
+    };
     vec![
         fixture("fence", Key::FENCE, fence),
         fixture("in_flight", Key::IN_FLIGHT, in_flight),
         fixture("totals", Key::TOTALS, totals),
+        fixture("paused", Key::PAUSED, paused),
         fixture("opening", Key::new(Space::Openings, 1_001), opening),
         fixture(
             "alone",

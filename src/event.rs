@@ -1,0 +1,410 @@
+//! What an [`Observer`] is told.
+
+use jobkeep_store::{
+    AttemptEnd, JobNumber, JobRecord, ParkReason, QueueName, State, StateKind, Timestamp,
+};
+
+use crate::{Failure, Observer};
+
+/// Which job an event speaks of, and when it came about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct About {
+    job: JobNumber,
+    name: String,
+    queue: QueueName,
+    at: Timestamp,
+}
+
+/// A job is in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    about: About,
+    due: Option<Timestamp>,
+}
+
+/// A worker begins an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    about: About,
+    attempt: u32,
+    thread: String,
+}
+
+/// A job has reached its final state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    about: About,
+    state: StateKind,
+    attempts: u32,
+    failure: Option<Failure>,
+}
+
+/// A job is to run again: its attempt failed, it put itself off, or somebody retried it after its
+/// end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retried {
+    about: About,
+    attempts: u32,
+    error: Option<String>,
+    due: Option<Timestamp>,
+}
+
+/// A job was set aside because it cannot run here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parked {
+    about: About,
+    reason: ParkReason,
+}
+
+/// A job runs on after its attempt has been settled as timed out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stuck {
+    about: About,
+    thread: String,
+}
+
+/// A queue was paused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paused {
+    queue: QueueName,
+    at: Timestamp,
+}
+
+/// A queue was resumed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resumed {
+    queue: QueueName,
+    at: Timestamp,
+}
+
+/// The manager cannot write to its store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Degraded {
+    cause: String,
+    at: Timestamp,
+}
+
+macro_rules! of_a_job {
+    ($($event:ident),+) => { $(
+        impl $event {
+            /// The job's number.
+            pub fn job(&self) -> JobNumber {
+                self.about.job
+            }
+
+            /// The stable name of the job's type; empty where the job's record cannot be read.
+            pub fn name(&self) -> &str {
+                &self.about.name
+            }
+
+            /// The job's queue.
+            pub fn queue(&self) -> &str {
+                self.about.queue.as_str()
+            }
+
+            /// When it came about.
+            pub fn at(&self) -> Timestamp {
+                self.about.at
+            }
+        }
+    )+ };
+}
+
+of_a_job!(Accepted, Started, Finished, Retried, Parked, Stuck);
+
+macro_rules! of_a_queue {
+    ($($event:ident),+) => { $(
+        impl $event {
+            /// The queue.
+            pub fn queue(&self) -> &str {
+                self.queue.as_str()
+            }
+
+            /// When it came about.
+            pub fn at(&self) -> Timestamp {
+                self.at
+            }
+        }
+    )+ };
+}
+
+of_a_queue!(Paused, Resumed);
+
+impl Accepted {
+    /// When the job becomes ready, where it is not ready at once.
+    pub fn due(&self) -> Option<Timestamp> {
+        self.due
+    }
+}
+
+impl Started {
+    /// Which attempt it is, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// The name of the worker's thread.
+    pub fn thread(&self) -> &str {
+        &self.thread
+    }
+}
+
+impl Finished {
+    /// The final state.
+    pub fn state(&self) -> StateKind {
+        self.state
+    }
+
+    /// How many attempts the job had, interruptions and snoozes not counted.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// Why the job did not succeed, where it did not.
+    pub fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref()
+    }
+}
+
+impl Retried {
+    /// How many attempts ended so far: none where somebody retried the job after its end.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// How the attempt failed: its error with its sources, or its panic. `None` where the job put
+    /// itself off, or somebody retried it.
+    pub fn error(&self) -> Option<&str> {
+        self.error.as_deref()
+    }
+
+    /// When the job becomes ready; `None` where it is at once, because somebody retried it.
+    pub fn due(&self) -> Option<Timestamp> {
+        self.due
+    }
+}
+
+impl Parked {
+    /// Why.
+    pub fn reason(&self) -> &ParkReason {
+        &self.reason
+    }
+}
+
+impl Stuck {
+    /// The name of the thread that has not returned.
+    pub fn thread(&self) -> &str {
+        &self.thread
+    }
+}
+
+impl Degraded {
+    /// What failed.
+    pub fn cause(&self) -> &str {
+        &self.cause
+    }
+
+    /// When it came about.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+}
+
+/// Any of them, on its way to the observer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    Accepted(Accepted),
+    Started(Started),
+    Finished(Finished),
+    Retried(Retried),
+    Parked(Parked),
+    Stuck(Stuck),
+    Paused(Paused),
+    Resumed(Resumed),
+    Degraded(Degraded),
+}
+
+impl About {
+    fn of(job: JobNumber, record: &JobRecord, at: Timestamp) -> Self {
+        Self {
+            job,
+            name: record.name.clone(),
+            queue: record.queue.clone(),
+            at,
+        }
+    }
+}
+
+impl Event {
+    pub(crate) fn accepted(job: JobNumber, record: &JobRecord, at: Timestamp) -> Self {
+        Self::Accepted(Accepted {
+            about: About::of(job, record, at),
+            due: due(record),
+        })
+    }
+
+    pub(crate) fn started(
+        job: JobNumber,
+        record: &JobRecord,
+        thread: String,
+        at: Timestamp,
+    ) -> Self {
+        Self::Started(Started {
+            about: About::of(job, record, at),
+            attempt: record.attempts.saturating_add(1),
+            thread,
+        })
+    }
+
+    /// What became of a job, by its record after the end of an attempt or an operator's act.
+    pub(crate) fn of(job: JobNumber, record: &JobRecord, at: Timestamp) -> Self {
+        let about = About::of(job, record, at);
+        let (state, attempts) = (record.state.kind(), record.attempts);
+        if let State::Parked(reason) = &record.state {
+            let reason = reason.clone();
+            return Self::Parked(Parked { about, reason });
+        }
+        if state.is_final() {
+            let failed = state != StateKind::Succeeded;
+            return Self::Finished(Finished {
+                about,
+                state,
+                attempts,
+                failure: failed.then(|| Failure::of(record)),
+            });
+        }
+        let due = due(record);
+        let last = record.history.first().map(|attempt| &attempt.end);
+        let snoozed = matches!(last, Some(AttemptEnd::Snoozed(_)));
+        let failed = due.is_some() && !snoozed;
+        Self::Retried(Retried {
+            about,
+            attempts,
+            error: failed.then(|| Failure::of(record).message().into()),
+            due,
+        })
+    }
+
+    /// The store could not give the job to its worker.
+    pub(crate) fn unreadable(
+        job: JobNumber,
+        queue: QueueName,
+        reason: String,
+        at: Timestamp,
+    ) -> Self {
+        let about = About {
+            job,
+            name: String::new(),
+            queue,
+            at,
+        };
+        let reason = ParkReason::Unreadable(reason);
+        Self::Parked(Parked { about, reason })
+    }
+
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for the time-outs, which nothing enforces yet")
+    )]
+    pub(crate) fn stuck(job: JobNumber, record: &JobRecord, thread: String, at: Timestamp) -> Self {
+        Self::Stuck(Stuck {
+            about: About::of(job, record, at),
+            thread,
+        })
+    }
+
+    pub(crate) fn paused(queue: QueueName, at: Timestamp) -> Self {
+        Self::Paused(Paused { queue, at })
+    }
+
+    pub(crate) fn resumed(queue: QueueName, at: Timestamp) -> Self {
+        Self::Resumed(Resumed { queue, at })
+    }
+
+    pub(crate) fn degraded(cause: String, at: Timestamp) -> Self {
+        Self::Degraded(Degraded { cause, at })
+    }
+
+    pub(crate) fn tell(&self, observer: &dyn Observer) {
+        match self {
+            Self::Accepted(event) => observer.accepted(event),
+            Self::Started(event) => observer.started(event),
+            Self::Finished(event) => observer.finished(event),
+            Self::Retried(event) => observer.retried(event),
+            Self::Parked(event) => observer.parked(event),
+            Self::Stuck(event) => observer.stuck(event),
+            Self::Paused(event) => observer.paused(event),
+            Self::Resumed(event) => observer.resumed(event),
+            Self::Degraded(event) => observer.degraded(event),
+        }
+    }
+}
+
+fn due(record: &JobRecord) -> Option<Timestamp> {
+    match record.state {
+        State::Scheduled { due, .. } => Some(due),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jobkeep_store::{Backoff, Kept, PayloadCodec, Priority};
+
+    use super::*;
+    use crate::sync::Mutex;
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<String>>);
+
+    impl Observer for Heard {
+        fn stuck(&self, event: &Stuck) {
+            let (job, name, queue) = (event.job(), event.name(), event.queue());
+            let line = format!("{job} {name} {queue} {} {}", event.thread(), event.at());
+            self.0.lock().push(line);
+        }
+
+        fn degraded(&self, event: &Degraded) {
+            let line = format!("{} {}", event.cause(), event.at());
+            self.0.lock().push(line);
+        }
+    }
+
+    #[test]
+    fn what_nobody_emits_yet_reaches_the_observer() {
+        let record = JobRecord {
+            state: State::Ready,
+            queue: "images".into(),
+            priority: Priority::Normal,
+            order: Timestamp(1),
+            name: "thumbnail".into(),
+            codec: PayloadCodec::Json,
+            payload: Kept::Inline(Vec::new()),
+            output: None,
+            created: Timestamp(1),
+            finished: None,
+            max_attempts: 1,
+            backoff: Backoff {
+                base_ms: 0,
+                cap_ms: 0,
+            },
+            timeout_ms: None,
+            attempts: 0,
+            interruptions: 0,
+            unclean_ends: 0,
+            snoozes: 0,
+            cancel_requested: false,
+            key: None,
+            history: Vec::new(),
+        };
+        let heard = Heard::default();
+        let thread = "images-worker-1".into();
+        Event::stuck(JobNumber(7), &record, thread, Timestamp(2)).tell(&heard);
+        Event::degraded("disk full".into(), Timestamp(3)).tell(&heard);
+        let lines = heard.0.lock();
+        assert_eq!(
+            *lines,
+            ["7 thumbnail images images-worker-1 2 ms", "disk full 3 ms"]
+        );
+    }
+}

@@ -1,0 +1,451 @@
+//! What an observer hears.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jobkeep::testing::ManualClock;
+use jobkeep::{Builder, Context, JobError, Manager, NewJob, Observer, Queue, Timestamp, event};
+use jobkeep_store::Key;
+use jobkeep_store::conformance::{Fault, Lasting, Operation};
+
+use crate::damage::damage;
+use crate::parking::Reshaped;
+use crate::place::{Door, HOUR, PATIENCE, Place, SECOND, Work, one_worker, succeeding, work};
+
+/// Writes down what it hears.
+struct Recorder(Mutex<Sender<String>>);
+
+impl Recorder {
+    fn new() -> (Self, Heard) {
+        let (sender, heard) = channel();
+        (Self(Mutex::new(sender)), Heard(heard))
+    }
+
+    fn say(&self, line: String) {
+        // The test may have ended before.
+        let _ = self.0.lock().unwrap().send(line);
+    }
+}
+
+fn due(due: Option<Timestamp>) -> String {
+    due.map_or("at once".into(), |due| format!("due {due}"))
+}
+
+impl Observer for Recorder {
+    fn accepted(&self, event: &event::Accepted) {
+        let (job, name, queue) = (event.job(), event.name(), event.queue());
+        let (at, due) = (event.at(), due(event.due()));
+        self.say(format!("{at}: accepted {job} {name} {queue}, {due}"));
+    }
+
+    fn started(&self, event: &event::Started) {
+        let (job, attempt, thread) = (event.job(), event.attempt(), event.thread());
+        self.say(format!(
+            "{}: started {job}, {attempt} on {thread}",
+            event.at()
+        ));
+    }
+
+    fn finished(&self, event: &event::Finished) {
+        let (job, state, attempts) = (event.job(), event.state(), event.attempts());
+        let failure = event.failure().map(|failure| format!(": {failure}"));
+        let failure = failure.unwrap_or_default();
+        self.say(format!(
+            "{}: {state} {job} after {attempts}{failure}",
+            event.at()
+        ));
+    }
+
+    fn retried(&self, event: &event::Retried) {
+        let (job, attempts, error) = (event.job(), event.attempts(), event.error());
+        let (at, due) = (event.at(), due(event.due()));
+        self.say(format!(
+            "{at}: retried {job} after {attempts}, {error:?}, {due}"
+        ));
+    }
+
+    fn parked(&self, event: &event::Parked) {
+        let (job, name, queue) = (event.job(), event.name(), event.queue());
+        self.say(format!(
+            "parked {job} `{name}` {queue}, {:?}",
+            event.reason()
+        ));
+    }
+
+    fn paused(&self, event: &event::Paused) {
+        self.say(format!("{}: paused {}", event.at(), event.queue()));
+    }
+
+    fn resumed(&self, event: &event::Resumed) {
+        self.say(format!("{}: resumed {}", event.at(), event.queue()));
+    }
+
+    fn lost(&self, count: u64) {
+        self.say(format!("lost {count}"));
+    }
+}
+
+/// What the observer heard.
+struct Heard(Receiver<String>);
+
+impl Heard {
+    fn next(&self) -> String {
+        self.0.recv_timeout(PATIENCE).unwrap()
+    }
+
+    fn expect(&self, lines: &[String]) {
+        for line in lines {
+            assert_eq!(self.next(), *line);
+        }
+    }
+
+    /// All that was heard until the observer was let go of.
+    fn rest(self) -> Vec<String> {
+        let rest = std::iter::from_fn(|| self.0.recv_timeout(PATIENCE).ok());
+        rest.collect()
+    }
+}
+
+/// A manager with one worker, its clock, and what its observer hears.
+fn observed(
+    place: &dyn Place,
+    run: impl Fn(&mut Work, &Context) -> Result<String, JobError> + Send + Sync + 'static,
+) -> (Manager, ManualClock, Heard) {
+    let (recorder, heard) = Recorder::new();
+    let clock = ManualClock::new();
+    let manager = one_worker(place)
+        .handle::<Work>(run)
+        .clock(clock.clone())
+        .observer(recorder)
+        .start()
+        .unwrap();
+    (manager, clock, heard)
+}
+
+pub(crate) fn an_observer_hears_the_life_of_a_job(place: &dyn Place) {
+    let (manager, clock, heard) = observed(place, |_, ctx| match ctx.attempt() {
+        1 => Err(JobError::retry_after(SECOND, "first")),
+        2 => Err(JobError::permanent("second")),
+        _ => Ok(String::new()),
+    });
+    let t0 = clock.wall();
+    let (t1, t2) = (t0.after(HOUR), t0.after(HOUR + SECOND));
+    manager.enqueue(NewJob::new(work("a")).delay(HOUR)).unwrap();
+    heard.expect(&[format!("{t0}: accepted 1 work default, due {t1}")]);
+    clock.advance(HOUR);
+    heard.expect(&[
+        format!("{t1}: started 1, 1 on default-worker-1"),
+        format!("{t1}: retried 1 after 1, Some(\"first\"), due {t2}"),
+    ]);
+    clock.advance(SECOND);
+    heard.expect(&[
+        format!("{t2}: started 1, 2 on default-worker-1"),
+        format!("{t2}: failed 1 after 2: the job failed at attempt 2: second"),
+    ]);
+    drop(manager);
+    assert!(heard.rest().is_empty());
+}
+
+pub(crate) fn a_snooze_and_a_retry_by_an_operator_are_told(place: &dyn Place) {
+    let (manager, clock, heard) = observed(place, |work, _| {
+        work.runs += 1;
+        match work.runs {
+            1 => Err(JobError::snooze(SECOND)),
+            _ => Ok(String::new()),
+        }
+    });
+    let t0 = clock.wall();
+    let t1 = t0.after(SECOND);
+    let receipt = manager.enqueue(work("a")).unwrap();
+    heard.expect(&[
+        format!("{t0}: accepted 1 work default, at once"),
+        format!("{t0}: started 1, 1 on default-worker-1"),
+        format!("{t0}: retried 1 after 0, None, due {t1}"),
+    ]);
+    clock.advance(SECOND);
+    heard.expect(&[
+        format!("{t1}: started 1, 1 on default-worker-1"),
+        format!("{t1}: succeeded 1 after 1"),
+    ]);
+    manager.retry(&receipt).unwrap();
+    heard.expect(&[
+        format!("{t1}: retried 1 after 0, None, at once"),
+        format!("{t1}: started 1, 1 on default-worker-1"),
+        format!("{t1}: succeeded 1 after 1"),
+    ]);
+}
+
+pub(crate) fn a_cancellation_is_told(place: &dyn Place) {
+    let door = Door::new();
+    let inside = door.clone();
+    let (manager, clock, heard) = observed(place, move |work, _| {
+        inside.enter(&work.label);
+        Err(JobError::new("stopped"))
+    });
+    let at = clock.wall();
+    let running = manager.enqueue(work("a")).unwrap();
+    door.arrived();
+    manager.cancel(&running).unwrap();
+    let waiting = manager.enqueue(NewJob::new(work("b")).delay(HOUR)).unwrap();
+    manager.cancel(&waiting).unwrap();
+    door.open(1);
+    heard.expect(&[
+        format!("{at}: accepted 1 work default, at once"),
+        format!("{at}: started 1, 1 on default-worker-1"),
+        format!("{at}: accepted 2 work default, due {}", at.after(HOUR)),
+        format!("{at}: cancelled 2 after 0: the job was cancelled: before it ran"),
+        format!("{at}: cancelled 1 after 1: the job was cancelled: stopped"),
+    ]);
+}
+
+pub(crate) fn a_parked_job_is_told_with_the_reason(place: &dyn Place) {
+    let manager = one_worker(place).start().unwrap();
+    let unreadable = manager.enqueue(work("x".repeat(2_000))).unwrap();
+    manager.enqueue(work("a")).unwrap();
+    drop(manager);
+    damage(place, Key::body(unreadable.number()));
+    let (recorder, heard) = Recorder::new();
+    let manager = one_worker(place)
+        .handle::<Reshaped>(|_, _| Ok(0))
+        .observer(recorder)
+        .start()
+        .unwrap();
+    assert_eq!(
+        heard.next(),
+        "parked 1 `` default, Unreadable(\"the bytes do not decode: InvalidIntegerType { \
+         expected: U64, found: Reserved }\")"
+    );
+    assert!(heard.next().ends_with("started 2, 1 on default-worker-1"));
+    assert_eq!(
+        heard.next(),
+        "parked 2 `work` default, Undecodable(\"missing field `lines` at line 1 column 22\")"
+    );
+    drop(manager);
+    assert!(heard.rest().is_empty());
+}
+
+pub(crate) fn every_job_of_a_large_batch_is_told(place: &dyn Place) {
+    let (recorder, heard) = Recorder::new();
+    let manager = Manager::builder(place.open())
+        .queue(Queue::new("default").workers(0))
+        .observer(recorder)
+        .start()
+        .unwrap();
+    manager.enqueue_all((0..2_000).map(|_| work("a"))).unwrap();
+    for number in 1..=2_000 {
+        let line = heard.next();
+        assert!(
+            line.ends_with(&format!("accepted {number} work default, at once")),
+            "{line}"
+        );
+    }
+    drop(manager);
+    assert!(heard.rest().is_empty());
+}
+
+pub(crate) fn a_job_that_was_there_already_is_not_told_again(place: &dyn Place) {
+    let (manager, clock, heard) = observed(place, |_, _| Ok(String::new()));
+    let at = clock.wall();
+    let keyed = || NewJob::new(work("a")).delay(HOUR).key("k");
+    manager.enqueue_all([keyed(), keyed()]).unwrap();
+    manager.enqueue(keyed()).unwrap();
+    drop(manager);
+    let due = at.after(HOUR);
+    assert_eq!(
+        heard.rest(),
+        [format!("{at}: accepted 1 work default, due {due}")]
+    );
+}
+
+pub(crate) fn pauses_are_told_where_they_change_something(place: &dyn Place) {
+    let (manager, clock, heard) = observed(place, |_, _| Ok(String::new()));
+    let at = clock.wall();
+    manager.resume("default").unwrap();
+    for _ in 0..2 {
+        manager.pause("default").unwrap();
+    }
+    for _ in 0..2 {
+        manager.resume("default").unwrap();
+    }
+    drop(manager);
+    let lines = ["paused", "resumed"].map(|act| format!("{at}: {act} default"));
+    assert_eq!(heard.rest(), lines);
+}
+
+pub(crate) fn what_was_not_committed_is_not_told(place: &dyn Place) {
+    let store = place.open();
+    let faults = store.faults();
+    let (recorder, heard) = Recorder::new();
+    let manager = succeeding(Manager::builder(store))
+        .observer(recorder)
+        .start()
+        .unwrap();
+    faults.arm(Fault::next(Operation::Commit));
+    assert!(manager.enqueue(work("a")).is_err());
+    drop(manager);
+    assert!(heard.rest().is_empty());
+}
+
+/// Hears of the first job at the door, and of the others as they come.
+struct AtTheDoor(Door, Recorder);
+
+impl Observer for AtTheDoor {
+    fn accepted(&self, event: &event::Accepted) {
+        if event.job().0 == 1 {
+            self.0.enter("observer");
+        }
+        self.1.say(event.job().to_string());
+    }
+
+    fn lost(&self, count: u64) {
+        self.1.lost(count);
+    }
+}
+
+fn at_the_door(builder: Builder) -> (Manager, Door, Heard) {
+    let (recorder, heard) = Recorder::new();
+    let door = Door::new();
+    let manager = builder
+        .queue(Queue::new("default").workers(0))
+        .observer(AtTheDoor(door.clone(), recorder))
+        .start()
+        .unwrap();
+    manager.enqueue(work("a")).unwrap();
+    door.arrived();
+    (manager, door, heard)
+}
+
+pub(crate) fn a_slow_observer_holds_nobody_up_and_learns_what_it_lost(place: &dyn Place) {
+    let (manager, door, heard) = at_the_door(Manager::builder(place.open()));
+    manager.enqueue_all((0..5_000).map(|_| work("a"))).unwrap();
+    door.open(1);
+    let told = 1 + 4_096;
+    for number in 1..=told {
+        assert_eq!(heard.next(), number.to_string());
+    }
+    assert_eq!(heard.next(), "lost 904");
+    manager.enqueue(work("a")).unwrap();
+    assert_eq!(heard.next(), "5002");
+}
+
+/// Panics at every event, having heard it.
+struct Panicking(Recorder);
+
+impl Observer for Panicking {
+    fn accepted(&self, event: &event::Accepted) {
+        self.0.say(event.job().to_string());
+        panic!("an observer's bug");
+    }
+}
+
+impl Drop for Panicking {
+    fn drop(&mut self) {
+        panic!("another bug of the observer");
+    }
+}
+
+pub(crate) fn an_observer_that_panics_harms_nothing(place: &dyn Place) {
+    let (recorder, heard) = Recorder::new();
+    let manager = succeeding(one_worker(place))
+        .observer(Panicking(recorder))
+        .start()
+        .unwrap();
+    for number in 1..=2 {
+        let receipt = manager.enqueue(work("a")).unwrap();
+        manager.wait(&receipt, PATIENCE).unwrap();
+        assert_eq!(heard.next(), number.to_string());
+    }
+    let report = manager.shutdown(PATIENCE).unwrap();
+    assert!(report.unrecorded.is_empty());
+    assert!(heard.rest().is_empty());
+}
+
+pub(crate) fn a_shutdown_waits_for_the_last_event(place: &dyn Place) {
+    let (manager, door, heard) = at_the_door(Manager::builder(place.open()));
+    manager.enqueue(work("b")).unwrap();
+    std::thread::scope(|scope| {
+        let shutdown = scope.spawn(|| manager.shutdown(PATIENCE).unwrap());
+        while manager.counts().is_ok() {
+            std::thread::yield_now();
+        }
+        assert!(!shutdown.is_finished());
+        door.open(1);
+        shutdown.join().unwrap();
+    });
+    let told: Vec<_> = heard.0.try_iter().collect();
+    assert_eq!(told, ["1", "2"]);
+}
+
+pub(crate) fn a_shutdown_leaves_an_observer_behind_that_does_not_return(place: &dyn Place) {
+    let (manager, door, heard) = at_the_door(Manager::builder(place.open()));
+    manager.shutdown(Duration::ZERO).unwrap();
+    drop(one_worker(place).start().unwrap());
+    assert!(heard.0.try_recv().is_err());
+    door.open(1);
+    assert_eq!(heard.rest(), ["1"]);
+}
+
+/// Shuts down the manager that it holds when a job has finished.
+struct Ending(Arc<Mutex<Option<Manager>>>, Recorder);
+
+impl Observer for Ending {
+    fn finished(&self, event: &event::Finished) {
+        let manager = self.0.lock().unwrap().take().unwrap();
+        assert_eq!(manager.counts().unwrap().succeeded, 1);
+        manager.shutdown(PATIENCE).unwrap();
+        self.1.say(event.job().to_string());
+    }
+}
+
+pub(crate) fn an_observer_may_hold_the_manager_and_end_it(place: &dyn Place) {
+    let (recorder, heard) = Recorder::new();
+    let held = Arc::new(Mutex::new(None));
+    let manager = succeeding(one_worker(place))
+        .observer(Ending(Arc::clone(&held), recorder))
+        .start()
+        .unwrap();
+    *held.lock().unwrap() = Some(manager.clone());
+    manager.enqueue(work("a")).unwrap();
+    drop(manager);
+    assert_eq!(heard.rest(), ["1"]);
+    drop(one_worker(place).start().unwrap());
+}
+
+pub(crate) fn an_observer_is_given_once(place: &dyn Place) {
+    let observer = || Recorder::new().0;
+    let builder = one_worker(place).observer(observer()).observer(observer());
+    let error = builder.start().unwrap_err();
+    assert!(error.is_config());
+    assert_eq!(
+        error.to_string(),
+        "start the manager: observer: it is given twice"
+    );
+}
+
+struct Degradation(Mutex<Sender<String>>);
+
+impl Observer for Degradation {
+    fn degraded(&self, event: &event::Degraded) {
+        let text = format!("{}: {}", event.at(), event.cause());
+        self.0.lock().unwrap().send(text).unwrap();
+    }
+}
+
+pub(crate) fn an_observer_hears_that_the_store_refuses(place: &dyn Place) {
+    let store = place.open();
+    let faults = store.faults();
+    let (said, heard) = channel();
+    let clock = ManualClock::new();
+    let manager = Manager::builder(store)
+        .clock(clock.clone())
+        .observer(Degradation(Mutex::new(said)))
+        .start()
+        .unwrap();
+    let full = Fault::next(Operation::Commit).full();
+    faults.arm(full.lasting(Lasting::UntilDisarmed));
+    let error = manager.enqueue(work("a")).unwrap_err();
+    let cause = error.as_store().unwrap();
+    let text = heard.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(text, format!("{}: {cause}", clock.wall()));
+}
