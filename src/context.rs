@@ -2,25 +2,32 @@ use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
 use std::fmt;
 
-use jobkeep_store::JobNumber;
+use jobkeep_store::{JobNumber, JobRecord, State, Token};
 
-use crate::Error;
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
+use crate::{Error, Job, payload};
 
 /// What a running job may ask and say. It shows nothing of the store.
 pub struct Context {
     running: Arc<Running>,
     attempt: u32,
-    resources: Arc<Resources>,
+    runtime: Arc<dyn Runtime>,
+    hand: Mutex<Hand>,
 }
 
 impl Context {
-    pub(crate) fn new(running: Arc<Running>, attempt: u32, resources: Arc<Resources>) -> Self {
+    pub(crate) fn new(running: Arc<Running>, runtime: Arc<dyn Runtime>, hand: Hand) -> Self {
         Self {
             running,
-            attempt,
-            resources,
+            attempt: hand.record.attempts.saturating_add(1),
+            runtime,
+            hand: Mutex::new(hand),
         }
+    }
+
+    /// What the attempt leaves.
+    pub(crate) fn into_hand(self) -> Hand {
+        self.hand.into_inner()
     }
 
     /// The job's number in its store: the same for all its attempts.
@@ -63,8 +70,59 @@ impl Context {
     /// # Errors
     /// Where none was given; the message names the type.
     pub fn resource<T: Any + Send + Sync>(&self) -> Result<&T, Error> {
-        self.resources.get()
+        self.runtime.resources().get()
     }
+
+    /// Keeps the job's value as it is now, so that work done so far need not be done again: from
+    /// [`run`](crate::Run::run), `ctx.checkpoint(self)?`.
+    ///
+    /// The next attempt starts from the value of the last checkpoint where this one leaves none of
+    /// its own: after a panic, an interruption or a crash. After an error it starts from the value as
+    /// `run` left it, and a success keeps that too.
+    ///
+    /// # Durability
+    /// The value is in the store when this returns. That costs a commit, shared with whoever else
+    /// waits for one.
+    ///
+    /// # Errors
+    /// Where the job is stored as another type than `J`, or the value cannot be encoded or is too
+    /// large; where this attempt no longer has the job, which [`Error::is_attempt_over`] tells; where
+    /// the manager has been shut down or its store fails. The value of before counts on, unless
+    /// [`Error::is_unknown`] says otherwise.
+    pub fn checkpoint<J: Job>(&self, job: &J) -> Result<(), Error> {
+        let number = self.running.number;
+        // Held until the answer is here, so that of several threads' checkpoints the hand has the one
+        // that is stored.
+        let mut hand = self.hand.lock();
+        let stored = hand.record.name.as_str();
+        if stored != J::NAME && !J::ALIASES.contains(&stored) {
+            return Err(Error::checkpoint_of_other_type(number, J::NAME, stored));
+        }
+        let payload = payload::encode(hand.record.codec, job)
+            .map_err(|cause| Error::checkpoint_codec(number, cause))?;
+        self.runtime.checkpoint(number, &mut hand, payload)
+    }
+}
+
+/// The runtime, as a running job asks it.
+pub(crate) trait Runtime: Send + Sync {
+    fn resources(&self) -> &Resources;
+
+    /// Writes the job with this payload, and has the hand follow.
+    fn checkpoint(&self, number: JobNumber, hand: &mut Hand, payload: Vec<u8>)
+    -> Result<(), Error>;
+}
+
+/// The job that an attempt has in hand.
+#[derive(Debug)]
+pub(crate) struct Hand {
+    pub(crate) token: Token,
+    /// Without its payload, where that stands in it.
+    pub(crate) record: Box<JobRecord>,
+    /// The state that its row has meanwhile.
+    pub(crate) stored: State,
+    /// The payload of the last checkpoint, which is the stored one.
+    pub(crate) checkpoint: Option<Vec<u8>>,
 }
 
 impl fmt::Debug for Context {

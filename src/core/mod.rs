@@ -6,6 +6,7 @@
 //! simulation.
 
 mod accept;
+mod checkpoint;
 mod encoded;
 mod engine;
 mod expiry;
@@ -19,6 +20,7 @@ mod settle;
 mod state;
 mod unique;
 
+pub(crate) use checkpoint::checkpoint;
 pub(crate) use encoded::{EncodedJob, Origins, accept};
 pub(crate) use engine::{Engine, Rules};
 pub(crate) use expiry::Next;

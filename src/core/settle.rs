@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use jobkeep_store::{
-    Attempt, AttemptEnd, FailureKind, JobNumber, JobRecord, Kept, ParkReason, Timestamp, Token,
+    Attempt, AttemptEnd, FailureKind, JobNumber, JobRecord, Kept, ParkReason, RowError, Timestamp,
+    Token,
 };
 
 use super::encoded::{Apart, EncodedJob, Origins, keep};
@@ -21,7 +22,7 @@ pub(crate) struct Run {
     pub(crate) origins: Origins,
     /// Without its payload, where that stands in it.
     pub(crate) record: Box<JobRecord>,
-    /// The payload that the attempt began with.
+    /// The stored payload: what the attempt began with, or its last checkpoint.
     pub(crate) payload: Vec<u8>,
     pub(crate) started: Timestamp,
     pub(crate) thread: String,
@@ -189,8 +190,13 @@ fn leave(record: &mut JobRecord, before: Vec<u8>, left: Option<Vec<u8>>) -> Resu
         }
         return Ok(Apart::Leave);
     };
+    replace_payload(record, left).map_err(|cause| cause.to_string())
+}
+
+/// Gives the record another payload, and says what happens to the body's own row.
+pub(super) fn replace_payload(record: &mut JobRecord, payload: Vec<u8>) -> Result<Apart, RowError> {
     let was_apart = record.payload.is_apart();
-    let (kept, row) = keep(left).map_err(|cause| cause.to_string())?;
+    let (kept, row) = keep(payload)?;
     record.payload = kept;
     Ok(match row {
         Some(row) => Apart::Put(row),

@@ -23,6 +23,13 @@ pub(crate) enum Command {
         token: Token,
         reason: String,
     },
+    /// The value of a job that runs.
+    Checkpoint {
+        number: JobNumber,
+        token: Token,
+        job: Box<EncodedJob>,
+        reply: Reply<()>,
+    },
     Look {
         number: JobNumber,
         reply: Reply<Status>,

@@ -1,18 +1,18 @@
 //! One attempt, from the claim to its settlement: load, decode and run, classify, settle.
 
-use jobkeep_store::{JobNumber, JobRecord, Kept, Key};
+use jobkeep_store::{JobNumber, Kept, Key};
 
 use super::command::Command;
 use super::panics;
 use super::shared::Shared;
-use crate::context::{Context, Running};
+use crate::context::{Context, Hand, Running};
 use crate::core::{self, Handed, Origins, Outcome, Run};
 use crate::job::{JobError, Verdict};
 use crate::registry::{Handler, Ran};
 use crate::sync::Arc;
 
 /// Runs a claimed job and says what is to be recorded.
-pub(super) fn execute(shared: &Shared, handed: Handed, running: &Arc<Running>) -> Command {
+pub(super) fn execute(shared: &Arc<Shared>, handed: Handed, running: &Arc<Running>) -> Command {
     let (number, token) = (handed.order.number, handed.token);
     attempt(shared, handed, running).unwrap_or_else(|reason| Command::Unreadable {
         number,
@@ -21,17 +21,24 @@ pub(super) fn execute(shared: &Shared, handed: Handed, running: &Arc<Running>) -
     })
 }
 
-fn attempt(shared: &Shared, handed: Handed, running: &Arc<Running>) -> Result<Command, String> {
+fn attempt(
+    shared: &Arc<Shared>,
+    handed: Handed,
+    running: &Arc<Running>,
+) -> Result<Command, String> {
     let (number, token) = (handed.order.number, handed.token);
-    let loaded = load(shared, handed)?;
-    let started = shared.clock.now().wall;
-    let outcome = run(shared, &loaded, running);
     let Loaded {
-        record,
+        hand,
         payload,
         origins,
-        ..
-    } = loaded;
+        handler,
+    } = load(shared, handed)?;
+    let started = shared.clock.now().wall;
+    let (outcome, hand) = run(shared, hand, &payload, &*handler, running);
+    let Hand {
+        record, checkpoint, ..
+    } = hand;
+    let payload = checkpoint.unwrap_or(payload);
     let now = shared.clock.now();
     let store = shared.origin.store;
     let key = record
@@ -57,14 +64,14 @@ fn attempt(shared: &Shared, handed: Handed, running: &Arc<Running>) -> Result<Co
 
 /// A job in hand.
 struct Loaded {
-    record: Box<JobRecord>,
+    hand: Hand,
     payload: Vec<u8>,
     origins: Origins,
     handler: Arc<dyn Handler>,
 }
 
 fn load(shared: &Shared, handed: Handed) -> Result<Loaded, String> {
-    let number = handed.order.number;
+    let (number, token) = (handed.order.number, handed.token);
     let record = match handed.record {
         Some(record) => record,
         None => shared
@@ -73,6 +80,7 @@ fn load(shared: &Shared, handed: Handed) -> Result<Loaded, String> {
             .ok_or_else(|| format!("row {} is missing", Key::live(number)))?,
     };
     let mut record = record;
+    let stored = record.state.clone();
     core::begin_attempt(&mut record).map_err(|illegal| illegal.to_string())?;
     let payload = match &mut record.payload {
         // Put back when the attempt is settled.
@@ -88,23 +96,36 @@ fn load(shared: &Shared, handed: Handed) -> Result<Loaded, String> {
         .registry
         .handler(&record.name)
         .ok_or_else(|| format!("no handler is registered for `{}`", record.name))?;
-    Ok(Loaded {
+    let handler = Arc::clone(handler);
+    let hand = Hand {
+        token,
         record,
+        stored,
+        checkpoint: None,
+    };
+    Ok(Loaded {
+        hand,
         payload,
         origins,
-        handler: Arc::clone(handler),
+        handler,
     })
 }
 
-fn run(shared: &Shared, loaded: &Loaded, running: &Arc<Running>) -> Outcome {
-    let attempt = loaded.record.attempts.saturating_add(1);
-    let context = Context::new(Arc::clone(running), attempt, Arc::clone(&shared.resources));
-    let codec = loaded.record.codec;
+fn run(
+    shared: &Arc<Shared>,
+    hand: Hand,
+    payload: &[u8],
+    handler: &dyn Handler,
+    running: &Arc<Running>,
+) -> (Outcome, Hand) {
+    let codec = hand.record.codec;
+    let context = Context::new(Arc::clone(running), Arc::clone(shared) as _, hand);
     // What an encoder or a decoder of the job's throws is the job's panic too.
-    match panics::catch(|| loaded.handler.run(codec, &loaded.payload, &context)) {
+    let outcome = match panics::catch(|| handler.run(codec, payload, &context)) {
         Ok(ran) => classify(shared, ran),
         Err(panics::Caught { message, location }) => Outcome::Panicked { message, location },
-    }
+    };
+    (outcome, context.into_hand())
 }
 
 /// Turns what the handler returned into an outcome that fits the store's limits.

@@ -16,6 +16,7 @@ mod signal;
 mod start;
 mod step;
 mod waiters;
+mod within;
 
 pub(crate) use command::{Command, Reply};
 pub(crate) use inbox::WhenFull;

@@ -34,6 +34,16 @@ impl Committer {
                 self.engine.park_unreadable(number, token, reason);
                 Ok(())
             }
+            Command::Checkpoint {
+                number,
+                token,
+                job,
+                reply,
+            } => {
+                let written = self.engine.checkpoint(number, token, *job);
+                self.answer(reply, written.map_err(defect)?);
+                Ok(())
+            }
             Command::Look { number, reply } => {
                 let status = self.look(number)?;
                 self.answer(reply, status);

@@ -36,6 +36,7 @@ mod thumbnails;
 mod tidy;
 mod timing;
 mod uniqueness;
+mod within;
 
 macro_rules! behaviours {
     ($($module:ident: $($behaviour:ident)+;)+) => {
@@ -223,4 +224,18 @@ behaviours! {
         a_damaged_key_is_refused_and_stops_nothing
         a_job_in_flight_whose_key_is_damaged_is_interrupted_like_others
         a_damaged_row_of_retention_keeps_its_jobs_and_stops_nothing;
+    within:
+        a_panic_goes_on_from_the_checkpoint
+        an_error_goes_on_from_the_value_that_run_left
+        a_checkpoint_is_in_the_store_when_it_returns
+        a_checkpoint_that_is_not_written_says_so
+        a_checkpoint_of_an_older_opening_changes_nothing
+        a_checkpoint_of_an_owner_that_was_replaced_changes_nothing
+        a_checkpoint_and_a_cancel_request_both_survive_the_process
+        a_checkpoint_is_written_within_the_grace
+        the_row_of_a_job_that_runs_keeps_its_state
+        a_checkpoint_may_grow_and_shrink_across_the_inline_bound
+        a_checkpoint_of_another_type_is_refused
+        a_job_of_an_older_name_makes_checkpoints
+        a_checkpoint_over_the_limit_is_refused;
 }
