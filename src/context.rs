@@ -4,8 +4,9 @@ use std::fmt;
 
 use jobkeep_store::{JobNumber, JobRecord, State, Token};
 
+use crate::config::check_batch;
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
-use crate::{Error, Job, payload};
+use crate::{Draft, Error, Job, NewJob, payload};
 
 /// What a running job may ask and say. It shows nothing of the store.
 pub struct Context {
@@ -102,6 +103,51 @@ impl Context {
             .map_err(|cause| Error::checkpoint_codec(number, cause))?;
         self.runtime.checkpoint(number, &mut hand, payload)
     }
+
+    /// Queues a job, or a [`NewJob`] with its options, that follows this one: it is accepted in the
+    /// commit that records this attempt's success, and a delay counts from there. An attempt that
+    /// ends in any other way queues nothing.
+    ///
+    /// At most 10,000 jobs with 16 MiB of payloads may follow an attempt. One whose idempotency key is
+    /// held with the same payload is there already, and is not written. Where a key is held with
+    /// another payload, this attempt fails instead, with an error that names the key and its holder,
+    /// and is tried again by the policy.
+    ///
+    /// # Durability
+    /// Nothing is written before the attempt's end. Then the success and all jobs that follow it are
+    /// in the store, or none of them.
+    ///
+    /// # Errors
+    /// Where the job's queue is not declared, its payload too large or not encodable, its key too
+    /// large; and where they are too many. Those queued before stand.
+    pub fn enqueue<J: Job>(&self, job: impl Into<NewJob<J>>) -> Result<(), Error> {
+        self.follow_up(vec![job.into().draft()?])
+    }
+
+    /// Queues several jobs that follow this one, in their order: see [`enqueue`](Self::enqueue).
+    ///
+    /// # Durability
+    /// As [`enqueue`](Self::enqueue).
+    ///
+    /// # Errors
+    /// As [`enqueue`](Self::enqueue), for any one of them: then none of them is queued.
+    pub fn enqueue_all<J: Job, N: Into<NewJob<J>>>(
+        &self,
+        jobs: impl IntoIterator<Item = N>,
+    ) -> Result<(), Error> {
+        let drafts = jobs
+            .into_iter()
+            .map(|job| job.into().draft())
+            .collect::<Result<_, _>>()?;
+        self.follow_up(drafts)
+    }
+
+    fn follow_up(&self, drafts: Vec<Draft>) -> Result<(), Error> {
+        for draft in &drafts {
+            self.runtime.check(draft)?;
+        }
+        self.hand.lock().follow_ups.add(drafts)
+    }
 }
 
 /// The runtime, as a running job asks it.
@@ -111,6 +157,9 @@ pub(crate) trait Runtime: Send + Sync {
     /// Writes the job with this payload, and has the hand follow.
     fn checkpoint(&self, number: JobNumber, hand: &mut Hand, payload: Vec<u8>)
     -> Result<(), Error>;
+
+    /// Checks what needs no committer of a new job.
+    fn check(&self, draft: &Draft) -> Result<(), Error>;
 }
 
 /// The job that an attempt has in hand.
@@ -123,6 +172,25 @@ pub(crate) struct Hand {
     pub(crate) stored: State,
     /// The payload of the last checkpoint, which is the stored one.
     pub(crate) checkpoint: Option<Vec<u8>>,
+    pub(crate) follow_ups: Drafts,
+}
+
+/// The jobs that are to follow an attempt: as many as a batch may have.
+#[derive(Debug, Default)]
+pub(crate) struct Drafts {
+    pub(crate) drafts: Vec<Draft>,
+    bytes: usize,
+}
+
+impl Drafts {
+    fn add(&mut self, drafts: Vec<Draft>) -> Result<(), Error> {
+        let added: usize = drafts.iter().map(|draft| draft.payload.len()).sum();
+        let bytes = self.bytes.saturating_add(added);
+        check_batch(self.drafts.len() + drafts.len(), bytes)?;
+        self.bytes = bytes;
+        self.drafts.extend(drafts);
+        Ok(())
+    }
 }
 
 impl fmt::Debug for Context {

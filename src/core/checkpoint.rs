@@ -55,7 +55,7 @@ impl Engine {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use jobkeep_store::{OpeningTag, QueueName, StoreId, Timestamp};
@@ -66,20 +66,20 @@ mod tests {
     use crate::{Job, NewJob, Retention};
 
     #[derive(serde::Serialize, serde::Deserialize)]
-    struct Count(u32);
+    pub(in crate::core) struct Count(pub(in crate::core) u32);
 
     impl Job for Count {
         const NAME: &'static str = "count";
         type Output = ();
     }
 
-    const HERE: Origins = Origins {
+    pub(in crate::core) const HERE: Origins = Origins {
         queue: 0,
         known: true,
     };
 
     /// An engine with one job, which is claimed, and the job's record in its attempt's hands.
-    fn claimed() -> (Engine, JobNumber, Token, Box<JobRecord>) {
+    pub(in crate::core) fn claimed() -> (Engine, JobNumber, Token, Box<JobRecord>) {
         let rules = Rules {
             queues: 1,
             retention: Retention::new(),

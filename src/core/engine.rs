@@ -92,10 +92,10 @@ impl Engine {
         self.uniques.learn(hash, row);
     }
 
-    /// Writes how an attempt ended. A settlement without the current token changes nothing, and
-    /// `false` says so.
+    /// Writes how an attempt ended, and accepts what follows it. A settlement without the current
+    /// token changes nothing, and `false` says so.
     ///
-    /// The row of its key must have been learned.
+    /// The rows of all keys must have been learned.
     ///
     /// # Errors
     /// Where a record cannot be encoded: a defect.
@@ -105,10 +105,20 @@ impl Engine {
             token,
             mut job,
             key,
+            follow_ups,
         } = settlement;
         let Some(claim) = self.flight.end(number, token) else {
             return Ok(false);
         };
+        if let Some(follow_ups) = follow_ups {
+            match self.follow(*follow_ups) {
+                Ok(instead) => job = instead.unwrap_or(job),
+                Err(reason) => {
+                    self.unreadable.insert(number, reason);
+                    return Ok(false);
+                }
+            }
+        }
         // Decided on the worker, before it could know that somebody asked to cancel the job.
         if claim.cancel_requested
             && let Some(mut record) = job.record.take()

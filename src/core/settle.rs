@@ -8,14 +8,15 @@ use jobkeep_store::{
 };
 
 use super::encoded::{Apart, EncodedJob, Origins, keep};
+use super::follow::FollowUps;
 use super::state;
 use crate::clock::Now;
 use crate::context::cut;
-use crate::job::Verdict;
+use crate::job::{JobError, Verdict};
 use crate::retry;
 
 /// An attempt on a worker: the job as claimed, and what its end needs to know.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Run {
     pub(crate) number: JobNumber,
     pub(crate) token: Token,
@@ -46,6 +47,17 @@ pub(crate) enum Outcome {
     Undecodable(String),
 }
 
+impl Outcome {
+    /// The run left this value and ended with this error.
+    pub(crate) fn failed(left: Vec<u8>, error: &JobError) -> Self {
+        Self::Failed {
+            left: Some(left),
+            verdict: error.verdict,
+            chain: error.chain(),
+        }
+    }
+}
+
 /// The end of an attempt, encoded. The committer checks the token and moves the bytes.
 #[derive(Debug)]
 pub(crate) struct Settlement {
@@ -54,6 +66,7 @@ pub(crate) struct Settlement {
     pub(crate) job: EncodedJob,
     /// The hash of its idempotency key.
     pub(crate) key: Option<u64>,
+    pub(crate) follow_ups: Option<Box<FollowUps>>,
 }
 
 /// Decides what becomes of the job. `seed` draws the backoff.
@@ -129,6 +142,7 @@ pub(crate) fn settle(
         token,
         job,
         key,
+        follow_ups: None,
     })
 }
 

@@ -56,6 +56,10 @@ impl Command {
     pub(super) fn weight(&self) -> usize {
         match self {
             Self::Accept { jobs, .. } => jobs.len().max(1),
+            Self::Settle(settlement) => {
+                let follow_ups = settlement.follow_ups.as_ref();
+                1 + follow_ups.map_or(0, |follow_ups| follow_ups.jobs.len())
+            }
             _ => 1,
         }
     }

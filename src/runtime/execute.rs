@@ -5,7 +5,7 @@ use jobkeep_store::{JobNumber, Kept, Key};
 use super::command::Command;
 use super::panics;
 use super::shared::Shared;
-use crate::context::{Context, Hand, Running};
+use crate::context::{Context, Drafts, Hand, Running};
 use crate::core::{self, Handed, Origins, Outcome, Run};
 use crate::job::{JobError, Verdict};
 use crate::registry::{Handler, Ran};
@@ -36,7 +36,10 @@ fn attempt(
     let started = shared.clock.now().wall;
     let (outcome, hand) = run(shared, hand, &payload, &*handler, running);
     let Hand {
-        record, checkpoint, ..
+        record,
+        checkpoint,
+        follow_ups,
+        ..
     } = hand;
     let payload = checkpoint.unwrap_or(payload);
     let now = shared.clock.now();
@@ -58,8 +61,10 @@ fn attempt(
         thread,
         log,
     };
-    core::settle(run, outcome, now, seed, key)
-        .map(|settlement| Command::Settle(Box::new(settlement)))
+    let (outcome, follow_ups) = shared.follow_ups(outcome, follow_ups.drafts, &run, now, seed);
+    let mut settlement = core::settle(run, outcome, now, seed, key)?;
+    settlement.follow_ups = follow_ups;
+    Ok(Command::Settle(Box::new(settlement)))
 }
 
 /// A job in hand.
@@ -102,6 +107,7 @@ fn load(shared: &Shared, handed: Handed) -> Result<Loaded, String> {
         record,
         stored,
         checkpoint: None,
+        follow_ups: Drafts::default(),
     };
     Ok(Loaded {
         hand,
@@ -158,11 +164,7 @@ fn classify(shared: &Shared, ran: Ran) -> Outcome {
 
 fn failed(left: Result<Vec<u8>, String>, error: &JobError) -> Outcome {
     match left {
-        Ok(left) => Outcome::Failed {
-            left: Some(left),
-            verdict: error.verdict,
-            chain: error.chain(),
-        },
+        Ok(left) => Outcome::failed(left, error),
         // The next attempt would begin from a value that this one has left behind.
         Err(text) => {
             let chain = error.chain().into_iter().chain([text]).collect();

@@ -10,6 +10,7 @@ mod execute;
 mod inbox;
 mod panics;
 mod pool;
+mod prepare;
 mod prune;
 mod shared;
 mod signal;

@@ -5,9 +5,10 @@ use jobkeep_store::JobNumber;
 use super::command::Command;
 use super::inbox::WhenFull;
 use super::shared::Shared;
-use crate::Error;
+use crate::clock::Now;
 use crate::context::{Hand, Resources, Runtime};
-use crate::core::{self, Origins};
+use crate::core::{self, FollowUps, Origins, Outcome, Run};
+use crate::{Draft, Error};
 
 impl Runtime for Shared {
     fn resources(&self) -> &Resources {
@@ -44,5 +45,35 @@ impl Runtime for Shared {
         hand.record.payload = kept;
         hand.checkpoint = Some(payload);
         Ok(())
+    }
+
+    fn check(&self, draft: &Draft) -> Result<(), Error> {
+        self.check_draft(draft).map(drop)
+    }
+}
+
+impl Shared {
+    /// Encodes the jobs that follow a success; other outcomes have none.
+    pub(super) fn follow_ups(
+        &self,
+        outcome: Outcome,
+        drafts: Vec<Draft>,
+        run: &Run,
+        now: Now,
+        seed: u64,
+    ) -> (Outcome, Option<Box<FollowUps>>) {
+        let Outcome::Succeeded { left, .. } = &outcome else {
+            return (outcome, None);
+        };
+        if drafts.is_empty() {
+            return (outcome, None);
+        }
+        match self.prepare(drafts, now) {
+            Ok(jobs) => {
+                let follow_ups = FollowUps::new(jobs, run, left, now, seed);
+                (outcome, Some(Box::new(follow_ups)))
+            }
+            Err(error) => (Outcome::failed(left.clone(), &error.into()), None),
+        }
     }
 }

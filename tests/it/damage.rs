@@ -13,7 +13,7 @@ use crate::retrying::until;
 
 /// Writes a row that is sound as a row and says nothing that its reader understands: every store
 /// takes it.
-fn damage(place: &dyn Place, key: Key) -> Vec<u8> {
+pub(crate) fn damage(place: &dyn Place, key: Key) -> Vec<u8> {
     let store = place.open();
     let fence = store.identity().unwrap().fence.unwrap();
     let opening = Fence {
@@ -168,7 +168,7 @@ pub(crate) fn a_damaged_row_of_retention_keeps_its_jobs_and_stops_nothing(place:
     assert!(manager.completed(&kept).unwrap().is_some());
 }
 
-fn first_key(place: &dyn Place, space: Space) -> Key {
+pub(crate) fn first_key(place: &dyn Place, space: Space) -> Key {
     let mut first = None;
     let (from, to) = (Key::new(space, 0), Key::new(space, u64::MAX));
     let found = &mut |key, _: &[u8]| {

@@ -19,6 +19,7 @@ mod damage;
 mod ends;
 mod enqueueing;
 mod errors;
+mod following;
 mod gate;
 mod handles;
 mod histories;
@@ -238,4 +239,26 @@ behaviours! {
         a_checkpoint_of_another_type_is_refused
         a_job_of_an_older_name_makes_checkpoints
         a_checkpoint_over_the_limit_is_refused;
+    following:
+        jobs_that_follow_come_with_the_success
+        jobs_that_follow_run
+        nothing_follows_an_attempt_without_success
+        a_success_that_cannot_be_kept_has_no_jobs_that_follow
+        each_attempt_begins_without_jobs_that_follow
+        a_commit_that_fails_writes_neither_the_end_nor_what_follows
+        a_key_that_is_held_for_the_same_is_not_written_again
+        a_key_that_is_held_for_something_else_fails_the_attempt
+        an_attempt_that_fails_for_a_key_is_tried_again
+        two_jobs_that_follow_may_not_want_one_key_for_different_things
+        a_cancelled_job_whose_jobs_are_refused_is_cancelled
+        a_damaged_key_fails_the_attempt
+        a_job_that_cannot_follow_is_refused_at_once
+        a_large_job_that_follows_is_refused_at_once
+        a_long_key_of_a_job_that_follows_is_refused_at_once
+        as_many_jobs_follow_as_a_batch_has
+        no_more_bytes_follow_than_a_batch_has
+        an_end_that_the_fence_refuses_has_no_jobs_that_follow
+        an_end_of_an_older_opening_has_no_jobs_that_follow
+        jobs_that_follow_are_accepted_within_the_grace
+        the_delay_of_a_job_that_follows_counts_from_the_end;
 }
