@@ -81,6 +81,29 @@ impl Context {
     /// its own: after a panic, an interruption or a crash. After an error it starts from the value as
     /// `run` left it, and a success keeps that too.
     ///
+    /// ```
+    /// # use jobkeep::{Context, Job, JobError, Run};
+    /// # use serde::{Deserialize, Serialize};
+    /// # fn fetch(_page: u32) -> Result<(), std::io::Error> { Ok(()) }
+    /// # #[derive(Serialize, Deserialize)] struct Index { pages: u32 }
+    /// # impl Job for Index { const NAME: &'static str = "index"; type Output = (); }
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Crawl { next: u32, pages: u32 }
+    /// # impl Job for Crawl { const NAME: &'static str = "crawl"; type Output = (); }
+    ///
+    /// impl Run for Crawl {
+    ///     fn run(&mut self, ctx: &Context) -> Result<(), JobError> {
+    ///         while self.next < self.pages {
+    ///             fetch(self.next)?;
+    ///             self.next += 1;
+    ///             ctx.checkpoint(self)?;
+    ///         }
+    ///         ctx.enqueue(Index { pages: self.pages })?; // if this attempt succeeds
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
+    ///
     /// # Durability
     /// The value is in the store when this returns. That costs a commit, shared with whoever else
     /// waits for one.
