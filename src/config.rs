@@ -113,7 +113,19 @@ impl Default for Retention {
 
 /// Most jobs of one batch, and most bytes of their rows.
 pub(crate) const BATCH_JOBS: usize = 10_000;
-pub(crate) const BATCH_BYTES: usize = 16 << 20;
+const BATCH_BYTES: usize = 16 << 20;
+
+/// Refuses a batch of more. A single job has the limit of its payload.
+pub(crate) fn check_batch(jobs: usize, bytes: usize) -> Result<(), Error> {
+    if jobs > 1 && (jobs > BATCH_JOBS || bytes > BATCH_BYTES) {
+        return Err(Error::batch_too_large(
+            jobs,
+            bytes,
+            (BATCH_JOBS, BATCH_BYTES),
+        ));
+    }
+    Ok(())
+}
 
 /// Everything about a manager that is a number or a name.
 #[derive(Clone, Debug)]

@@ -2,25 +2,33 @@ use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
 use std::fmt;
 
-use jobkeep_store::JobNumber;
+use jobkeep_store::{JobNumber, JobRecord, State, Token};
 
-use crate::Error;
+use crate::config::check_batch;
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
+use crate::{Draft, Error, Job, NewJob, payload};
 
 /// What a running job may ask and say. It shows nothing of the store.
 pub struct Context {
     running: Arc<Running>,
     attempt: u32,
-    resources: Arc<Resources>,
+    runtime: Arc<dyn Runtime>,
+    hand: Mutex<Hand>,
 }
 
 impl Context {
-    pub(crate) fn new(running: Arc<Running>, attempt: u32, resources: Arc<Resources>) -> Self {
+    pub(crate) fn new(running: Arc<Running>, runtime: Arc<dyn Runtime>, hand: Hand) -> Self {
         Self {
             running,
-            attempt,
-            resources,
+            attempt: hand.record.attempts.saturating_add(1),
+            runtime,
+            hand: Mutex::new(hand),
         }
+    }
+
+    /// What the attempt leaves.
+    pub(crate) fn into_hand(self) -> Hand {
+        self.hand.into_inner()
     }
 
     /// The job's number in its store: the same for all its attempts.
@@ -64,7 +72,148 @@ impl Context {
     /// # Errors
     /// Where none was given; the message names the type.
     pub fn resource<T: Any + Send + Sync>(&self) -> Result<&T, Error> {
-        self.resources.get()
+        self.runtime.resources().get()
+    }
+
+    /// Keeps the job's value as it is now, so that work done so far need not be done again: from
+    /// [`run`](crate::Run::run), `ctx.checkpoint(self)?`.
+    ///
+    /// The next attempt starts from the value of the last checkpoint where this one leaves none of
+    /// its own: after a panic, an interruption or a crash. After an error it starts from the value as
+    /// `run` left it, and a success keeps that too.
+    ///
+    /// ```
+    /// # use jobkeep::{Context, Job, JobError, Run};
+    /// # use serde::{Deserialize, Serialize};
+    /// # fn fetch(_page: u32) -> Result<(), std::io::Error> { Ok(()) }
+    /// # #[derive(Serialize, Deserialize)] struct Index { pages: u32 }
+    /// # impl Job for Index { const NAME: &'static str = "index"; type Output = (); }
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Crawl { next: u32, pages: u32 }
+    /// # impl Job for Crawl { const NAME: &'static str = "crawl"; type Output = (); }
+    ///
+    /// impl Run for Crawl {
+    ///     fn run(&mut self, ctx: &Context) -> Result<(), JobError> {
+    ///         while self.next < self.pages {
+    ///             fetch(self.next)?;
+    ///             self.next += 1;
+    ///             ctx.checkpoint(self)?;
+    ///         }
+    ///         ctx.enqueue(Index { pages: self.pages })?; // if this attempt succeeds
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Durability
+    /// The value is in the store when this returns. That costs a commit, shared with whoever else
+    /// waits for one.
+    ///
+    /// # Errors
+    /// Where the job is stored as another type than `J`, or the value cannot be encoded or is too
+    /// large; where this attempt no longer has the job, which [`Error::is_attempt_over`] tells; where
+    /// the manager has been shut down or its store fails. The value of before counts on, unless
+    /// [`Error::is_unknown`] says otherwise.
+    pub fn checkpoint<J: Job>(&self, job: &J) -> Result<(), Error> {
+        let number = self.running.number;
+        // Held until the answer is here, so that of several threads' checkpoints the hand has the one
+        // that is stored.
+        let mut hand = self.hand.lock();
+        let stored = hand.record.name.as_str();
+        if stored != J::NAME && !J::ALIASES.contains(&stored) {
+            return Err(Error::checkpoint_of_other_type(number, J::NAME, stored));
+        }
+        let payload = payload::encode(hand.record.codec, job)
+            .map_err(|cause| Error::checkpoint_codec(number, cause))?;
+        self.runtime.checkpoint(number, &mut hand, payload)
+    }
+
+    /// Queues a job, or a [`NewJob`] with its options, that follows this one: it is accepted in the
+    /// commit that records this attempt's success, and a delay counts from there. An attempt that
+    /// ends in any other way queues nothing.
+    ///
+    /// At most 10,000 jobs with 16 MiB of payloads may follow an attempt. One whose idempotency key is
+    /// held with the same payload is there already, and is not written. Where a key is held with
+    /// another payload, this attempt fails instead, with an error that names the key and its holder,
+    /// and is tried again by the policy.
+    ///
+    /// # Durability
+    /// Nothing is written before the attempt's end. Then the success and all jobs that follow it are
+    /// in the store, or none of them.
+    ///
+    /// # Errors
+    /// Where the job's queue is not declared, its payload too large or not encodable, its key too
+    /// large; and where they are too many. Those queued before stand.
+    pub fn enqueue<J: Job>(&self, job: impl Into<NewJob<J>>) -> Result<(), Error> {
+        self.follow_up(vec![job.into().draft()?])
+    }
+
+    /// Queues several jobs that follow this one, in their order: see [`enqueue`](Self::enqueue).
+    ///
+    /// # Durability
+    /// As [`enqueue`](Self::enqueue).
+    ///
+    /// # Errors
+    /// As [`enqueue`](Self::enqueue), for any one of them: then none of them is queued.
+    pub fn enqueue_all<J: Job, N: Into<NewJob<J>>>(
+        &self,
+        jobs: impl IntoIterator<Item = N>,
+    ) -> Result<(), Error> {
+        let drafts = jobs
+            .into_iter()
+            .map(|job| job.into().draft())
+            .collect::<Result<_, _>>()?;
+        self.follow_up(drafts)
+    }
+
+    fn follow_up(&self, drafts: Vec<Draft>) -> Result<(), Error> {
+        for draft in &drafts {
+            self.runtime.check(draft)?;
+        }
+        self.hand.lock().follow_ups.add(drafts)
+    }
+}
+
+/// The runtime, as a running job asks it.
+pub(crate) trait Runtime: Send + Sync {
+    fn resources(&self) -> &Resources;
+
+    /// Writes the job with this payload, and has the hand follow.
+    fn checkpoint(&self, number: JobNumber, hand: &mut Hand, payload: Vec<u8>)
+    -> Result<(), Error>;
+
+    /// Checks what needs no committer of a new job.
+    fn check(&self, draft: &Draft) -> Result<(), Error>;
+}
+
+/// The job that an attempt has in hand.
+#[derive(Debug)]
+pub(crate) struct Hand {
+    pub(crate) token: Token,
+    /// Without its payload, where that stands in it.
+    pub(crate) record: Box<JobRecord>,
+    /// The state that its row has meanwhile.
+    pub(crate) stored: State,
+    /// The payload of the last checkpoint, which is the stored one.
+    pub(crate) checkpoint: Option<Vec<u8>>,
+    pub(crate) follow_ups: Drafts,
+}
+
+/// The jobs that are to follow an attempt: as many as a batch may have.
+#[derive(Debug, Default)]
+pub(crate) struct Drafts {
+    pub(crate) drafts: Vec<Draft>,
+    bytes: usize,
+}
+
+impl Drafts {
+    fn add(&mut self, drafts: Vec<Draft>) -> Result<(), Error> {
+        let added: usize = drafts.iter().map(|draft| draft.payload.len()).sum();
+        let bytes = self.bytes.saturating_add(added);
+        check_batch(self.drafts.len() + drafts.len(), bytes)?;
+        self.bytes = bytes;
+        self.drafts.extend(drafts);
+        Ok(())
     }
 }
 

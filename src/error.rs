@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use jobkeep_store::{JobNumber, StateKind, StoreError};
 
+mod within;
+
 /// Why jobkeep could not do what it was asked: what was tried, on which job, queue or store, why, and
 /// where there is one, the way out.
 ///
@@ -37,6 +39,7 @@ enum Kind {
     Codec,
     Damaged,
     NoResource,
+    AttemptOver,
     BadReceipt,
     Store,
     Host,

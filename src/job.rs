@@ -77,7 +77,8 @@ pub trait Run: Job {
     /// At least once: an attempt that the process does not live to record is repeated. `self` is the
     /// value as the last ended attempt left it; what this attempt leaves in it is kept with the
     /// result, or handed to the next attempt after an error. After a panic or an interruption the
-    /// next attempt starts from the last durable value.
+    /// next attempt starts from the last durable value: that one, or this attempt's last
+    /// [checkpoint](Context::checkpoint).
     ///
     /// # Errors
     /// `?` on any error means: try again, by the policy. The constructors of [`JobError`] say

@@ -4,10 +4,9 @@ mod operate;
 use std::fmt;
 use std::time::Duration;
 
-use jobkeep_store::{Durability, JobNumber, QueueName, QueueStore};
+use jobkeep_store::{Durability, JobNumber, QueueStore};
 
-use crate::config::{BATCH_BYTES, BATCH_JOBS};
-use crate::core::{self, Counts, EncodedJob, KeyClaim};
+use crate::core::Counts;
 use crate::enqueue::first;
 use crate::finished::{Completed, Finished, Status};
 use crate::receipt::Origin;
@@ -245,65 +244,6 @@ impl Drop for Handle {
 }
 
 impl Shared {
-    pub(crate) fn encode(
-        &self,
-        drafts: Vec<Draft>,
-    ) -> Result<Vec<(EncodedJob, Option<KeyClaim>)>, Error> {
-        let count = drafts.len();
-        let now = self.clock.now();
-        let order = self.order(now);
-        let mut jobs = Vec::with_capacity(count.min(BATCH_JOBS));
-        let mut bytes = 0_usize;
-        for draft in drafts {
-            let (size, limit) = (draft.payload.len(), self.config.payload_limit);
-            if size > limit {
-                return Err(Error::payload_too_large(&draft.name, size, limit));
-            }
-            if let Some(key) = &draft.key
-                && key.len() > KEY_BYTES
-            {
-                return Err(Error::key_too_large(&draft.name, key.len(), KEY_BYTES));
-            }
-            let (queue, origins) = self.queue_of(&draft)?;
-            let store = self.origin.store;
-            let claim = draft
-                .key
-                .as_ref()
-                .map(|key| KeyClaim::new(store, &draft.name, key, &draft.payload));
-            let name = draft.name.clone();
-            let mut job = core::accept(draft, queue, origins, now, order)
-                .map_err(|cause| Error::codec(format_args!("encode job `{name}`"), cause))?;
-            bytes = bytes.saturating_add(job.bytes());
-            if jobs.len() >= AT_HAND && claim.is_none() && self.observing.is_none() {
-                // Dropped here, because the committer has better things to do.
-                job.record = None;
-            }
-            jobs.push((job, claim));
-        }
-        if count > 1 && (count > BATCH_JOBS || bytes > BATCH_BYTES) {
-            return Err(Error::batch_too_large(
-                count,
-                bytes,
-                (BATCH_JOBS, BATCH_BYTES),
-            ));
-        }
-        Ok(jobs)
-    }
-
-    fn queue_of(&self, draft: &Draft) -> Result<(QueueName, core::Origins), Error> {
-        let origins = self.origins(&draft.queue, &draft.name);
-        let found = origins.and_then(|origins| {
-            let pool = self.pools.get(usize::from(origins.queue))?;
-            Some((pool.queue.clone(), origins))
-        });
-        found.ok_or_else(|| {
-            let declared = self.pools.iter().map(|pool| pool.queue.as_str());
-            let Draft { name, queue, .. } = draft;
-            let act = format_args!("enqueue job `{name}` in queue `{queue}`");
-            Error::undeclared_queue(act, declared)
-        })
-    }
-
     /// The receipt of a job of this store.
     pub(crate) fn receipt(&self, number: JobNumber) -> Receipt {
         match self.opening_of(number) {
@@ -400,9 +340,3 @@ impl Shared {
         report
     }
 }
-
-/// So many jobs of a batch may start without being read back from the store.
-const AT_HAND: usize = 1_024;
-
-/// How long an idempotency key may be, in bytes.
-const KEY_BYTES: usize = 256;

@@ -13,7 +13,7 @@ use crate::clock::Now;
 use crate::options::{Draft, Start};
 
 /// A job's rows, with what the schedule needs of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct EncodedJob {
     pub(crate) line: Line,
     pub(crate) state: StateKind,
@@ -30,11 +30,21 @@ pub(crate) struct EncodedJob {
 }
 
 /// What happens to a row that stands apart from its record.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Apart {
     Leave,
     Put(Encoded),
     Delete,
+}
+
+impl Apart {
+    pub(crate) fn take(&mut self) -> Self {
+        match self {
+            Self::Leave => Self::Leave,
+            Self::Put(row) => Self::Put(row.take()),
+            Self::Delete => Self::Delete,
+        }
+    }
 }
 
 /// Which queues and names there are, as an encoder must know them.
@@ -80,11 +90,7 @@ impl EncodedJob {
             state: self.state,
             head: self.head.take(),
             columns: self.columns.clone(),
-            body: match &mut self.body {
-                Apart::Leave => Apart::Leave,
-                Apart::Put(body) => Apart::Put(body.take()),
-                Apart::Delete => Apart::Delete,
-            },
+            body: self.body.take(),
             output: self.output.as_mut().map(Encoded::take),
             has_body: self.has_body,
             has_output: self.has_output,

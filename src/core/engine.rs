@@ -106,10 +106,10 @@ impl Engine {
         self.uniques.learn(hash, row);
     }
 
-    /// Writes how an attempt ended. A settlement without the current token changes nothing, and
-    /// `false` says so.
+    /// Writes how an attempt ended, and accepts what follows it. A settlement without the current
+    /// token changes nothing, and `false` says so.
     ///
-    /// The row of its key must have been learned. The rows move into the batch, and
+    /// The rows of all keys must have been learned. The job's rows move into the batch, and
     /// [come back](Settlement::refill) if it is not written.
     ///
     /// # Errors
@@ -121,21 +121,34 @@ impl Engine {
             ref mut job,
             key,
             ref event,
+            ref follow_ups,
         } = *settlement;
         let mut event = event.as_deref().cloned();
         let Some(claim) = self.flight.end(number, token) else {
             return Ok(false);
         };
-        let mut rows = job.take();
+        let mut instead = None;
+        if let Some(follow_ups) = follow_ups {
+            match self.follow(follow_ups) {
+                Ok(end) => instead = end,
+                Err(reason) => {
+                    self.unreadable.insert(number, reason);
+                    return Ok(false);
+                }
+            }
+        }
+        let ending = instead.as_mut().unwrap_or(job);
         // Decided on the worker, before it could know that somebody asked to cancel the job.
-        if claim.cancel_requested
-            && let Some(mut record) = job.record.clone()
+        let rows = if claim.cancel_requested
+            && let Some(mut record) = ending.record.clone()
             && state::cancel(&mut record, self.now.wall).is_ok()
         {
             event = event.map(|_| Event::of(number, &record, self.now.wall));
-            let origins = job.line.origins();
-            rows = EncodedJob::new(record, origins, rows.body, rows.output)?;
-        }
+            let body = ending.body.take();
+            EncodedJob::new(record, ending.line.origins(), body, None)?
+        } else {
+            ending.take()
+        };
         self.group.events.extend(event);
         self.file(number, rows, key);
         Ok(true)

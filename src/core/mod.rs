@@ -6,10 +6,12 @@
 //! simulation.
 
 mod accept;
+mod checkpoint;
 mod encoded;
 mod engine;
 mod expiry;
 mod flight;
+mod follow;
 mod fresh;
 mod group;
 mod list;
@@ -22,9 +24,11 @@ mod settle;
 mod state;
 mod unique;
 
+pub(crate) use checkpoint::checkpoint;
 pub(crate) use encoded::{EncodedJob, Origins, accept};
 pub(crate) use engine::{Engine, Rules};
 pub(crate) use expiry::Next;
+pub(crate) use follow::FollowUps;
 pub use group::Counts;
 pub(crate) use group::{Group, Handed};
 pub(crate) use list::{Seen, Stand};

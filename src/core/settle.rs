@@ -4,26 +4,28 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use jobkeep_store::{
-    Attempt, AttemptEnd, FailureKind, JobNumber, JobRecord, Kept, Key, ParkReason, Timestamp, Token,
+    Attempt, AttemptEnd, FailureKind, JobNumber, JobRecord, Kept, Key, ParkReason, RowError,
+    Timestamp, Token,
 };
 
 use super::encoded::{Apart, EncodedJob, Origins, keep};
+use super::follow::FollowUps;
 use super::state;
 use crate::clock::Now;
 use crate::context::cut;
 use crate::event::Event;
-use crate::job::Verdict;
+use crate::job::{JobError, Verdict};
 use crate::retry;
 
 /// An attempt on a worker: the job as claimed, and what its end needs to know.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Run {
     pub(crate) number: JobNumber,
     pub(crate) token: Token,
     pub(crate) origins: Origins,
     /// Without its payload, where that stands in it.
     pub(crate) record: Box<JobRecord>,
-    /// The payload that the attempt began with.
+    /// The stored payload: what the attempt began with, or its last checkpoint.
     pub(crate) payload: Vec<u8>,
     pub(crate) started: Timestamp,
     pub(crate) thread: String,
@@ -49,6 +51,17 @@ pub(crate) enum Outcome {
     Undecodable(String),
 }
 
+impl Outcome {
+    /// The run left this value and ended with this error.
+    pub(crate) fn failed(left: Vec<u8>, error: &JobError) -> Self {
+        Self::Failed {
+            left: Some(left),
+            verdict: error.verdict,
+            chain: error.chain(),
+        }
+    }
+}
+
 /// The end of an attempt, encoded. The committer checks the token and moves the bytes.
 #[derive(Debug)]
 pub(crate) struct Settlement {
@@ -59,6 +72,7 @@ pub(crate) struct Settlement {
     pub(crate) key: Option<u64>,
     /// For the observer, where there is one.
     pub(crate) event: Option<Box<Event>>,
+    pub(crate) follow_ups: Option<Box<FollowUps>>,
 }
 
 impl Settlement {
@@ -144,6 +158,7 @@ pub(crate) fn settle(
         job,
         key,
         event,
+        follow_ups: None,
     })
 }
 
@@ -205,8 +220,13 @@ fn leave(record: &mut JobRecord, before: Vec<u8>, left: Option<Vec<u8>>) -> Resu
         }
         return Ok(Apart::Leave);
     };
+    replace_payload(record, left).map_err(|cause| cause.to_string())
+}
+
+/// Gives the record another payload, and says what happens to the body's own row.
+pub(super) fn replace_payload(record: &mut JobRecord, payload: Vec<u8>) -> Result<Apart, RowError> {
     let was_apart = record.payload.is_apart();
-    let (kept, row) = keep(left).map_err(|cause| cause.to_string())?;
+    let (kept, row) = keep(payload)?;
     record.payload = kept;
     Ok(match row {
         Some(row) => Apart::Put(row),

@@ -28,6 +28,13 @@ pub(crate) enum Command {
         token: Token,
         reason: String,
     },
+    /// The value of a job that runs.
+    Checkpoint {
+        number: JobNumber,
+        token: Token,
+        job: Box<EncodedJob>,
+        reply: Reply<()>,
+    },
     Look {
         number: JobNumber,
         reply: Reply<Status>,
@@ -88,13 +95,21 @@ impl Command {
 
     /// Numbers the jobs that it brings from `next` on, and counts `next` on.
     pub(super) fn number(&mut self, next: &mut JobNumber) {
-        if let Self::Accept {
-            jobs, first, count, ..
-        } = self
-        {
-            *first = *next;
-            *count = jobs.len() as u64;
-            next.0 += *count;
+        match self {
+            Self::Accept {
+                jobs, first, count, ..
+            } => {
+                *first = *next;
+                *count = jobs.len() as u64;
+                next.0 += *count;
+            }
+            Self::Settle(settlement) => {
+                if let Some(follow_ups) = &mut settlement.follow_ups {
+                    follow_ups.first = *next;
+                    next.0 += follow_ups.jobs.len() as u64;
+                }
+            }
+            _ => {}
         }
     }
 
@@ -102,6 +117,10 @@ impl Command {
     pub(super) fn weight(&self) -> usize {
         match self {
             Self::Accept { jobs, .. } => jobs.len().max(1),
+            Self::Settle(settlement) => {
+                let follow_ups = settlement.follow_ups.as_ref();
+                1 + follow_ups.map_or(0, |follow_ups| follow_ups.jobs.len())
+            }
             _ => 1,
         }
     }
@@ -128,7 +147,8 @@ impl Command {
         match self {
             Self::Accept { reply, .. } | Self::Running { reply, .. } => reply.refuse(cause),
             Self::Look { reply, .. } => reply.refuse(cause),
-            Self::Cancel { reply, .. }
+            Self::Checkpoint { reply, .. }
+            | Self::Cancel { reply, .. }
             | Self::Retry { reply, .. }
             | Self::Remove { reply, .. }
             | Self::Pause { reply, .. }

@@ -1,11 +1,11 @@
 //! One attempt, from the claim to its settlement: load, decode and run, classify, settle.
 
-use jobkeep_store::{JobNumber, JobRecord, Kept, Key};
+use jobkeep_store::{JobNumber, Kept, Key};
 
 use super::command::Command;
 use super::panics;
 use super::shared::Shared;
-use crate::context::{Context, Running};
+use crate::context::{Context, Drafts, Hand, Running};
 use crate::core::{self, Handed, Origins, Outcome, Run};
 use crate::event::Event;
 use crate::job::{JobError, Verdict};
@@ -13,7 +13,7 @@ use crate::registry::{Handler, Ran};
 use crate::sync::Arc;
 
 /// Runs a claimed job and says what is to be recorded.
-pub(super) fn execute(shared: &Shared, handed: Handed, running: &Arc<Running>) -> Command {
+pub(super) fn execute(shared: &Arc<Shared>, handed: Handed, running: &Arc<Running>) -> Command {
     let (number, token) = (handed.order.number, handed.token);
     attempt(shared, handed, running).unwrap_or_else(|reason| Command::Unreadable {
         number,
@@ -22,19 +22,29 @@ pub(super) fn execute(shared: &Shared, handed: Handed, running: &Arc<Running>) -
     })
 }
 
-fn attempt(shared: &Shared, handed: Handed, running: &Arc<Running>) -> Result<Command, String> {
+fn attempt(
+    shared: &Arc<Shared>,
+    handed: Handed,
+    running: &Arc<Running>,
+) -> Result<Command, String> {
     let (number, token) = (handed.order.number, handed.token);
-    let loaded = load(shared, handed)?;
-    let started = shared.clock.now().wall;
-    let thread: String = std::thread::current().name().unwrap_or_default().into();
-    shared.observe(|| Event::started(number, &loaded.record, thread.clone(), started));
-    let outcome = run(shared, &loaded, running);
     let Loaded {
-        record,
+        hand,
         payload,
         origins,
+        handler,
+    } = load(shared, handed)?;
+    let started = shared.clock.now().wall;
+    let thread: String = std::thread::current().name().unwrap_or_default().into();
+    shared.observe(|| Event::started(number, &hand.record, thread.clone(), started));
+    let (outcome, hand) = run(shared, hand, &payload, &*handler, running);
+    let Hand {
+        record,
+        checkpoint,
+        follow_ups,
         ..
-    } = loaded;
+    } = hand;
+    let payload = checkpoint.unwrap_or(payload);
     let now = shared.clock.now();
     let store = shared.origin.store;
     let key = record
@@ -54,20 +64,22 @@ fn attempt(shared: &Shared, handed: Handed, running: &Arc<Running>) -> Result<Co
         log,
         observed: shared.observing.is_some(),
     };
-    core::settle(run, outcome, now, seed, key)
-        .map(|settlement| Command::Settle(Box::new(settlement)))
+    let (outcome, follow_ups) = shared.follow_ups(outcome, follow_ups.drafts, &run, now, seed);
+    let mut settlement = core::settle(run, outcome, now, seed, key)?;
+    settlement.follow_ups = follow_ups;
+    Ok(Command::Settle(Box::new(settlement)))
 }
 
 /// A job in hand.
 struct Loaded {
-    record: Box<JobRecord>,
+    hand: Hand,
     payload: Vec<u8>,
     origins: Origins,
     handler: Arc<dyn Handler>,
 }
 
 fn load(shared: &Shared, handed: Handed) -> Result<Loaded, String> {
-    let number = handed.order.number;
+    let (number, token) = (handed.order.number, handed.token);
     let record = match handed.record {
         Some(record) => record,
         None => shared
@@ -76,6 +88,7 @@ fn load(shared: &Shared, handed: Handed) -> Result<Loaded, String> {
             .ok_or_else(|| format!("row {} is missing", Key::live(number)))?,
     };
     let mut record = record;
+    let stored = record.state.clone();
     core::begin_attempt(&mut record).map_err(|illegal| illegal.to_string())?;
     let payload = match &mut record.payload {
         // Put back when the attempt is settled.
@@ -91,23 +104,37 @@ fn load(shared: &Shared, handed: Handed) -> Result<Loaded, String> {
         .registry
         .handler(&record.name)
         .ok_or_else(|| format!("no handler is registered for `{}`", record.name))?;
-    Ok(Loaded {
+    let handler = Arc::clone(handler);
+    let hand = Hand {
+        token,
         record,
+        stored,
+        checkpoint: None,
+        follow_ups: Drafts::default(),
+    };
+    Ok(Loaded {
+        hand,
         payload,
         origins,
-        handler: Arc::clone(handler),
+        handler,
     })
 }
 
-fn run(shared: &Shared, loaded: &Loaded, running: &Arc<Running>) -> Outcome {
-    let attempt = loaded.record.attempts.saturating_add(1);
-    let context = Context::new(Arc::clone(running), attempt, Arc::clone(&shared.resources));
-    let codec = loaded.record.codec;
+fn run(
+    shared: &Arc<Shared>,
+    hand: Hand,
+    payload: &[u8],
+    handler: &dyn Handler,
+    running: &Arc<Running>,
+) -> (Outcome, Hand) {
+    let codec = hand.record.codec;
+    let context = Context::new(Arc::clone(running), Arc::clone(shared) as _, hand);
     // What an encoder or a decoder of the job's throws is the job's panic too.
-    match panics::catch(|| loaded.handler.run(codec, &loaded.payload, &context)) {
+    let outcome = match panics::catch(|| handler.run(codec, payload, &context)) {
         Ok(ran) => classify(shared, ran),
         Err(panics::Caught { message, location }) => Outcome::Panicked { message, location },
-    }
+    };
+    (outcome, context.into_hand())
 }
 
 /// Turns what the handler returned into an outcome that fits the store's limits.
@@ -140,11 +167,7 @@ fn classify(shared: &Shared, ran: Ran) -> Outcome {
 
 fn failed(left: Result<Vec<u8>, String>, error: &JobError) -> Outcome {
     match left {
-        Ok(left) => Outcome::Failed {
-            left: Some(left),
-            verdict: error.verdict,
-            chain: error.chain(),
-        },
+        Ok(left) => Outcome::failed(left, error),
         // The next attempt would begin from a value that this one has left behind.
         Err(text) => {
             let chain = error.chain().into_iter().chain([text]).collect();

@@ -164,7 +164,10 @@ impl Inbox {
         when_full: WhenFull,
         haste: Haste,
     ) -> Result<(Arc<Bell>, JobNumber), Error> {
-        let from_worker = matches!(command, Command::Settle(_) | Command::Unreadable { .. });
+        let from_worker = matches!(
+            command,
+            Command::Settle(_) | Command::Unreadable { .. } | Command::Checkpoint { .. }
+        );
         let weight = command.weight();
         let mut state = self.state.lock();
         loop {

@@ -17,6 +17,7 @@ mod observe;
 mod panics;
 mod pause;
 mod pool;
+mod prepare;
 mod prune;
 mod read;
 mod recover;
@@ -26,6 +27,7 @@ mod start;
 mod step;
 mod waiters;
 mod wakers;
+mod within;
 
 pub(crate) use asked::Asked;
 pub(crate) use attending::Attending;

@@ -31,7 +31,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) clock: Clock,
     pub(crate) registry: Registry,
-    pub(crate) resources: Arc<Resources>,
+    pub(crate) resources: Resources,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) pools: Vec<Arc<Pool>>,
     pub(crate) waiters: Waiters,

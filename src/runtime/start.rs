@@ -111,7 +111,7 @@ pub(crate) fn start(parts: Parts) -> Result<(Arc<Shared>, Recovery), Error> {
         store,
         config,
         registry,
-        resources: Arc::new(resources),
+        resources,
         pools,
         waiters: Waiters::default(),
         health: HealthBoard::default(),

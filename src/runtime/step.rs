@@ -23,6 +23,11 @@ impl Committer {
                     // Where it is damaged, the job ends all the same.
                     let _ = self.learn_key(hash)?;
                 }
+                if let Some(follow_ups) = &mut settlement.follow_ups
+                    && let Err(error) = self.learn_keys(&follow_ups.jobs)?
+                {
+                    follow_ups.refuse(error);
+                }
                 if self.engine.settle(settlement).map_err(defect)? {
                     self.settled.push(settlement.number);
                 }
@@ -34,6 +39,16 @@ impl Committer {
                 reason,
             } => {
                 self.engine.park_unreadable(*number, *token, reason.clone());
+                Ok(())
+            }
+            Command::Checkpoint {
+                number,
+                token,
+                job,
+                reply,
+            } => {
+                let written = self.engine.checkpoint(*number, *token, (**job).clone());
+                self.answer(reply, written.map_err(defect)?);
                 Ok(())
             }
             Command::Look { number, reply } => {
@@ -98,18 +113,28 @@ impl Committer {
         first: JobNumber,
         reply: &Reply<Vec<JobNumber>>,
     ) -> Result<(), StoreError> {
-        for (job, claim) in &jobs {
+        let accepted = match self.learn_keys(&jobs)? {
+            Ok(()) => self.engine.accept(jobs, first),
+            Err(error) => Err(error),
+        };
+        self.answer(reply, accepted);
+        Ok(())
+    }
+
+    /// Gives the engine the rows of all keys that new jobs claim. A damaged one is the inner error.
+    fn learn_keys(
+        &mut self,
+        jobs: &[(EncodedJob, Option<KeyClaim>)],
+    ) -> Result<Result<(), Error>, StoreError> {
+        for (job, claim) in jobs {
             if let Some(claim) = claim
                 && let Err(damage) = self.learn_key(claim.hash)?
             {
                 let (name, key) = job.name_and_key().unwrap_or_default();
-                self.answer(reply, Err(Error::key_damaged(name, key, damage)));
-                return Ok(());
+                return Ok(Err(Error::key_damaged(name, key, damage)));
             }
         }
-        let accepted = self.engine.accept(jobs, first);
-        self.answer(reply, accepted);
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// Leaves an answer, which stands if the commit to come succeeds.

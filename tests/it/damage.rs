@@ -168,7 +168,7 @@ pub(crate) fn a_damaged_row_of_retention_keeps_its_jobs_and_stops_nothing(place:
     assert!(manager.completed(&kept).unwrap().is_some());
 }
 
-fn first_key(place: &dyn Place, space: Space) -> Key {
+pub(crate) fn first_key(place: &dyn Place, space: Space) -> Key {
     let mut first = None;
     let (from, to) = (Key::new(space, 0), Key::new(space, u64::MAX));
     let found = &mut |key, _: &[u8]| {

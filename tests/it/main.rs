@@ -22,6 +22,7 @@ mod enqueueing;
 mod errors;
 mod executor;
 mod finishing;
+mod following;
 mod full_disk;
 mod gate;
 mod handles;
@@ -46,6 +47,7 @@ mod thumbnails;
 mod tidy;
 mod timing;
 mod uniqueness;
+mod within;
 
 macro_rules! behaviours {
     ($($module:ident: $($behaviour:ident)+;)+) => {
@@ -339,4 +341,42 @@ behaviours! {
         an_observer_may_hold_the_manager_and_end_it
         an_observer_is_given_once
         an_observer_hears_that_the_store_refuses;
+    within:
+        a_panic_goes_on_from_the_checkpoint
+        an_error_goes_on_from_the_value_that_run_left
+        a_checkpoint_is_in_the_store_when_it_returns
+        a_checkpoint_that_is_not_written_says_so
+        a_checkpoint_whose_write_is_refused_once_is_written
+        a_checkpoint_of_an_older_opening_changes_nothing
+        a_checkpoint_of_an_owner_that_was_replaced_changes_nothing
+        a_checkpoint_and_a_cancel_request_both_survive_the_process
+        a_checkpoint_is_written_within_the_grace
+        the_row_of_a_job_that_runs_keeps_its_state
+        a_checkpoint_may_grow_and_shrink_across_the_inline_bound
+        a_checkpoint_of_another_type_is_refused
+        a_job_of_an_older_name_makes_checkpoints
+        a_checkpoint_over_the_limit_is_refused;
+    following:
+        jobs_that_follow_come_with_the_success
+        jobs_that_follow_run
+        nothing_follows_an_attempt_without_success
+        a_success_that_cannot_be_kept_has_no_jobs_that_follow
+        each_attempt_begins_without_jobs_that_follow
+        a_commit_that_fails_writes_neither_the_end_nor_what_follows
+        what_follows_is_written_once_though_its_commit_was_refused
+        a_key_that_is_held_for_the_same_is_not_written_again
+        a_key_that_is_held_for_something_else_fails_the_attempt
+        an_attempt_that_fails_for_a_key_is_tried_again
+        two_jobs_that_follow_may_not_want_one_key_for_different_things
+        a_cancelled_job_whose_jobs_are_refused_is_cancelled
+        a_damaged_key_fails_the_attempt
+        a_job_that_cannot_follow_is_refused_at_once
+        a_large_job_that_follows_is_refused_at_once
+        a_long_key_of_a_job_that_follows_is_refused_at_once
+        as_many_jobs_follow_as_a_batch_has
+        no_more_bytes_follow_than_a_batch_has
+        an_end_that_the_fence_refuses_has_no_jobs_that_follow
+        an_end_of_an_older_opening_has_no_jobs_that_follow
+        jobs_that_follow_are_accepted_within_the_grace
+        the_delay_of_a_job_that_follows_counts_from_the_end;
 }

@@ -20,7 +20,8 @@ pub struct JobRecord {
     pub name: String,
     /// How payload and output are encoded.
     pub codec: PayloadCodec,
-    /// The job's value, encoded: as it was queued, or as the last ended attempt left it.
+    /// The job's value, encoded: as it was queued, or as the last ended attempt or its last checkpoint
+    /// left it.
     pub payload: Kept,
     /// What the job returned, encoded. Present on a success only.
     pub output: Option<Kept>,
