@@ -66,8 +66,7 @@ impl Error {
     }
 
     pub(crate) fn undeclared_queue<'a>(
-        name: &str,
-        queue: &str,
+        act: impl fmt::Display,
         declared: impl Iterator<Item = &'a str>,
     ) -> Self {
         let declared = declared
@@ -77,8 +76,8 @@ impl Error {
         Self::new(
             Kind::UndeclaredQueue,
             format!(
-                "enqueue job `{name}` in queue `{queue}`: no such queue is declared, only \
-                 {declared}: name one of these, or declare it with `Builder::queue`"
+                "{act}: no such queue is declared, only {declared}: name one of these, or declare it \
+                 with `Builder::queue`"
             ),
         )
     }
@@ -276,7 +275,7 @@ impl Error {
         self.0.kind == Kind::Config
     }
 
-    /// The job names a queue that is not declared.
+    /// A job, or a call, names a queue that is not declared.
     pub fn is_undeclared_queue(&self) -> bool {
         self.0.kind == Kind::UndeclaredQueue
     }

@@ -37,7 +37,7 @@ impl Manager {
         Self(Arc::new(Handle { shared, recovery }))
     }
 
-    fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.0.shared
     }
 
@@ -305,12 +305,14 @@ impl Shared {
         });
         found.ok_or_else(|| {
             let declared = self.pools.iter().map(|pool| pool.queue.as_str());
-            Error::undeclared_queue(&draft.name, &draft.queue, declared)
+            let Draft { name, queue, .. } = draft;
+            let act = format_args!("enqueue job `{name}` in queue `{queue}`");
+            Error::undeclared_queue(act, declared)
         })
     }
 
     /// The receipt of a job of this store.
-    fn receipt(&self, number: JobNumber) -> Receipt {
+    pub(crate) fn receipt(&self, number: JobNumber) -> Receipt {
         match self.opening_of(number) {
             Some(opening) if opening != self.origin.opening => {
                 let origin = Origin {

@@ -8,6 +8,8 @@ mod command;
 mod committer;
 mod execute;
 mod inbox;
+#[cfg(feature = "testing")]
+mod lent;
 mod panics;
 mod pool;
 mod prune;
@@ -19,6 +21,8 @@ mod waiters;
 
 pub(crate) use command::{Command, Reply};
 pub(crate) use inbox::WhenFull;
+#[cfg(feature = "testing")]
+pub(crate) use lent::run_next;
 pub(crate) use panics::is_own_thread;
 pub(crate) use shared::{FindError, Shared};
 pub use shared::{Shutdown, StillRunning};
