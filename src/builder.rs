@@ -165,7 +165,8 @@ impl Builder {
     }
 
     /// Starts a manager without workers, whose jobs a test runs one by one on its own thread. The
-    /// configuration counts, except for [`Queue::workers`] and [`Queue::hand_over`].
+    /// configuration counts, except for [`Queue::workers`] and [`Queue::hand_over`]. See
+    /// [`testing`](crate::testing) for an example.
     ///
     /// # Durability
     /// As [`start`](Self::start).

@@ -85,9 +85,9 @@ impl Drop for Lent<'_> {
         if let Some(job) = self.job {
             self.pool.done(job);
         }
-        self.pool.give_back();
         panics::lend_this_thread(self.owner);
-        // The committer may be waiting for the last worker.
-        self.shared.inbox.nudge();
+        if self.pool.give_back() {
+            self.shared.inbox.nudge();
+        }
     }
 }

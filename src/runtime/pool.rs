@@ -205,12 +205,14 @@ impl Pool {
         state.living += 1;
     }
 
-    /// The end of a [loan](Self::lend): the thread is free, and is no worker any more.
+    /// The end of a [loan](Self::lend): the thread is free, and is no worker any more. `true` where
+    /// the committer may be waiting for that.
     #[cfg(feature = "testing")]
-    pub(crate) fn give_back(&self) {
+    pub(crate) fn give_back(&self) -> bool {
         let mut state = self.state.lock();
         state.idle -= 1;
         state.living -= 1;
+        state.stopping
     }
 
     /// The next job for a lent thread, without waiting for one.

@@ -22,6 +22,7 @@ mod errors;
 mod gate;
 mod handles;
 mod histories;
+mod kit;
 mod ordering;
 mod parking;
 mod place;
@@ -223,4 +224,18 @@ behaviours! {
         a_damaged_key_is_refused_and_stops_nothing
         a_job_in_flight_whose_key_is_damaged_is_interrupted_like_others
         a_damaged_row_of_retention_keeps_its_jobs_and_stops_nothing;
+    kit:
+        one_job_runs_on_the_callers_thread_and_its_end_is_in_the_store
+        code_under_test_queues_through_the_kit
+        a_drain_runs_the_most_urgent_first_and_what_is_queued_meanwhile
+        a_retry_runs_when_the_clock_says_so
+        a_panic_of_a_job_is_recorded_and_the_thread_is_the_tests_again
+        a_job_on_the_callers_thread_may_shut_its_manager_down
+        a_job_that_outlives_its_manager_is_an_error
+        a_queue_that_is_not_declared_is_not_run
+        what_is_enqueued_is_what_has_not_finished
+        a_failed_assertion_lists_what_is_enqueued
+        a_fault_strikes_when_it_is_armed
+        a_claim_that_is_not_written_runs_nothing
+        the_grace_of_a_shutdown_passes_by_a_manual_clock;
 }
