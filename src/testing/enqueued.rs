@@ -45,9 +45,7 @@ impl Kit {
             .filter(|job| job.is_a::<J>() && job.decode().is_ok_and(|job| wanted(&job)))
             .map(|job| shared.receipt(job.number).typed())
             .collect();
-        if matching.is_empty() {
-            panic!("{}", nothing_matches::<J>(&jobs));
-        }
+        assert!(!matching.is_empty(), "{}", nothing_matches::<J>(&jobs));
         matching
     }
 }
