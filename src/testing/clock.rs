@@ -62,7 +62,7 @@ impl ManualClock {
 
     /// Sets the wall clock, as an administrator or a time server does. No time passes, so that a
     /// manager that sleeps towards a moment of the wall clock notices as it does by the system's clock:
-    /// at its next commit, or when 30 seconds have passed.
+    /// when somebody next asks it for something, or when 30 seconds have passed.
     pub fn set_wall(&self, wall: Timestamp) {
         self.change(|now| now.wall = wall);
     }

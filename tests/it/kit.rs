@@ -169,19 +169,25 @@ pub(crate) fn a_panic_of_a_job_is_recorded_and_the_thread_is_the_tests_again(pla
 }
 
 pub(crate) fn a_job_on_the_callers_thread_may_shut_its_manager_down(place: &dyn Place) {
-    let own: Arc<OnceLock<Manager>> = Arc::default();
+    let own: Arc<OnceLock<(Manager, Receipt<Work>)>> = Arc::default();
     let (inside, seen) = (Arc::clone(&own), Ran::default());
     let said = Arc::clone(&seen);
     let kit = start(place, move |_, _| {
-        let report = inside.get().unwrap().shutdown(HOUR)?;
+        let (manager, receipt) = inside.get().unwrap();
+        let report = manager.shutdown(HOUR)?;
         let [running] = report.still_running.as_slice() else {
             panic!("{report:?}");
         };
         said.lock().unwrap().push(running.thread.clone());
+        // The manager waits for the job, however long it takes: its store stays open.
+        for _ in 0..1_000 {
+            assert!(manager.completed(receipt)?.is_none());
+            thread::yield_now();
+        }
         Ok("the last".into())
     });
-    assert!(own.set(kit.clone()).is_ok());
     let receipts = kit.enqueue_all(["a", "b"].map(work)).unwrap();
+    assert!(own.set((kit.clone(), receipts[0].clone())).is_ok());
     let ran = kit.run_one("default").unwrap();
     assert_eq!(ran, Some(receipts[0].untyped()));
     assert_eq!(*seen.lock().unwrap(), [thread::current().name().unwrap()]);
