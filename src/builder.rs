@@ -192,6 +192,32 @@ impl Builder {
     /// store cannot be read or written, or a thread not be started; what was started is stopped
     /// again.
     pub fn start(self) -> Result<Manager, Error> {
+        let (shared, recovery) = runtime::start(self.parts()?)?;
+        Ok(Manager::new(shared, recovery))
+    }
+
+    /// Starts a manager without workers, whose jobs a test runs one by one on its own thread. The
+    /// configuration counts, except for [`Queue::workers`] and [`Queue::hand_over`]. See
+    /// [`testing`](crate::testing) for an example.
+    ///
+    /// # Durability
+    /// As [`start`](Self::start).
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    #[cfg(feature = "testing")]
+    pub fn start_for_tests(self) -> Result<crate::testing::Kit, Error> {
+        let mut parts = self.parts()?;
+        for queue in &mut parts.config.queues {
+            queue.workers = 0;
+            queue.hand_over = 0;
+        }
+        let (shared, recovery) = runtime::start(parts)?;
+        Ok(crate::testing::Kit::new(Manager::new(shared, recovery)))
+    }
+
+    /// The configuration, checked.
+    fn parts(self) -> Result<Parts, Error> {
         let Self {
             store,
             config,
@@ -208,15 +234,14 @@ impl Builder {
         let registry = Registry::new(registrations, &mut faults);
         check_policies(&config, &queues, &mut faults);
         let config = config.checked(faults)?;
-        let (shared, recovery) = runtime::start(Parts {
+        Ok(Parts {
             store,
             config,
             clock,
             registry,
             resources,
             observer,
-        })?;
-        Ok(Manager::new(shared, recovery))
+        })
     }
 }
 

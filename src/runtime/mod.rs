@@ -12,6 +12,8 @@ mod committer;
 mod execute;
 mod health;
 mod inbox;
+#[cfg(feature = "testing")]
+mod lent;
 mod lost;
 mod observe;
 mod panics;
@@ -34,9 +36,13 @@ pub(crate) use attending::Attending;
 pub(crate) use command::{Command, Reply};
 pub use health::Health;
 pub(crate) use inbox::WhenFull;
+#[cfg(feature = "testing")]
+pub(crate) use lent::run_next;
 pub(crate) use panics::is_own_thread;
 pub(crate) use pause::{Rest, Rested};
 pub(crate) use shared::{FindError, Shared};
 pub use shared::{Shutdown, StillRunning};
 pub use start::Recovery;
 pub(crate) use start::{Parts, start};
+#[cfg(feature = "testing")]
+pub(crate) use step::find_failed;

@@ -18,6 +18,12 @@ pub(super) fn own_this_thread(manager: OpeningTag) {
     OWNER.set(Some(manager));
 }
 
+/// Marks the present thread as this manager's, or as nobody's, for a while: says whose it was.
+#[cfg(feature = "testing")]
+pub(super) fn lend_this_thread(owner: Option<OpeningTag>) -> Option<OpeningTag> {
+    OWNER.replace(owner)
+}
+
 /// The present thread is one of this manager's: it must never wait for that manager's end.
 pub(crate) fn is_own_thread(manager: OpeningTag) -> bool {
     OWNER.get() == Some(manager)

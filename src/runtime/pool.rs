@@ -69,6 +69,22 @@ impl View {
     }
 }
 
+impl State {
+    /// A worker takes the first job off the shelf.
+    fn take(&mut self, thread: &Arc<str>) -> Option<(Handed, Arc<Running>)> {
+        let (order, handed) = self.shelf.pop_first()?;
+        let running = Arc::new(Running::new(order.number));
+        let on_worker = OnWorker {
+            running: Arc::clone(&running),
+            thread: Arc::clone(thread),
+        };
+        self.idle -= 1;
+        self.taken.push(order.number);
+        self.running.insert(order.number, on_worker);
+        Some((handed, running))
+    }
+}
+
 impl Pool {
     pub(crate) fn new(queue: QueueName, workers: usize, hand_over: usize) -> Self {
         let state = State {
@@ -177,21 +193,41 @@ impl Pool {
             if state.stopping {
                 return None;
             }
-            if let Some((order, handed)) = state.shelf.pop_first() {
-                let running = Arc::new(Running::new(order.number));
-                let on_worker = OnWorker {
-                    running: Arc::clone(&running),
-                    thread: Arc::clone(thread),
-                };
-                state.idle -= 1;
-                state.taken.push(order.number);
-                state.running.insert(order.number, on_worker);
-                return Some((handed, running));
+            if let Some(job) = state.take(thread) {
+                return Some(job);
             }
             state.asleep += 1;
             self.work.wait(&mut state, clock, None);
             state.asleep -= 1;
         }
+    }
+
+    /// Counts a thread that is none of the pool's own as a free worker.
+    #[cfg(feature = "testing")]
+    pub(crate) fn lend(&self) {
+        let mut state = self.state.lock();
+        state.idle += 1;
+        state.living += 1;
+    }
+
+    /// The end of a [loan](Self::lend): the thread is free, and is no worker any more. `true` where
+    /// the committer may be waiting for that.
+    #[cfg(feature = "testing")]
+    pub(crate) fn give_back(&self) -> bool {
+        let mut state = self.state.lock();
+        state.idle -= 1;
+        state.living -= 1;
+        state.stopping
+    }
+
+    /// The next job for a lent thread, without waiting for one.
+    #[cfg(feature = "testing")]
+    pub(crate) fn try_next(&self, thread: &Arc<str>) -> Option<(Handed, Arc<Running>)> {
+        let mut state = self.state.lock();
+        if state.stopping {
+            return None;
+        }
+        state.take(thread)
     }
 
     /// There are jobs on the shelf.

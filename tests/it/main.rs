@@ -27,6 +27,7 @@ mod full_disk;
 mod gate;
 mod handles;
 mod histories;
+mod kit;
 mod listing;
 mod observing;
 mod operating;
@@ -379,4 +380,18 @@ behaviours! {
         an_end_of_an_older_opening_has_no_jobs_that_follow
         jobs_that_follow_are_accepted_within_the_grace
         the_delay_of_a_job_that_follows_counts_from_the_end;
+    kit:
+        one_job_runs_on_the_callers_thread_and_its_end_is_in_the_store
+        code_under_test_queues_through_the_kit
+        a_drain_runs_the_most_urgent_first_and_what_is_queued_meanwhile
+        a_retry_runs_when_the_clock_says_so
+        a_panic_of_a_job_is_recorded_and_the_thread_is_the_tests_again
+        a_job_on_the_callers_thread_may_shut_its_manager_down
+        a_job_that_outlives_its_manager_is_an_error
+        a_queue_that_is_not_declared_is_not_run
+        what_is_enqueued_is_what_has_not_finished
+        a_failed_assertion_lists_what_is_enqueued
+        a_fault_strikes_when_it_is_armed
+        a_claim_that_is_not_written_runs_nothing
+        the_grace_of_a_shutdown_passes_by_a_manual_clock;
 }

@@ -1,5 +1,3 @@
-//! For tests of an application's jobs: a clock that moves when told.
-
 use std::fmt;
 use std::sync::Weak;
 use std::time::Duration;
@@ -62,7 +60,9 @@ impl ManualClock {
         });
     }
 
-    /// Sets the wall clock, as an administrator or a time server does. No time passes.
+    /// Sets the wall clock, as an administrator or a time server does. No time passes, so that a
+    /// manager that sleeps towards a moment of the wall clock notices as it does by the system's clock:
+    /// when somebody next asks it for something, or when 30 seconds have passed.
     pub fn set_wall(&self, wall: Timestamp) {
         self.change(|now| now.wall = wall);
     }
