@@ -8,6 +8,8 @@ mod command;
 mod committer;
 mod execute;
 mod inbox;
+#[cfg(all(test, jobkeep_model))]
+mod models;
 mod panics;
 mod pool;
 mod prune;

@@ -46,11 +46,19 @@ pub struct Recovery {
     pub damaged: u64,
 }
 
+const ACT: &str = "start the manager";
+
 /// Takes the store over and starts the threads. What was started is stopped again where a later step
 /// fails.
 pub(crate) fn start(parts: Parts) -> Result<(Arc<Shared>, Recovery), Error> {
-    const ACT: &str = "start the manager";
     panics::watch();
+    let (shared, engine, recovery) = take_over(parts)?;
+    start_threads(&shared, engine).map_err(|cause| Error::host(ACT, cause))?;
+    Ok((shared, recovery))
+}
+
+/// Everything but the threads.
+pub(super) fn take_over(parts: Parts) -> Result<(Arc<Shared>, Engine, Recovery), Error> {
     let Parts {
         store,
         config,
@@ -117,8 +125,8 @@ pub(crate) fn start(parts: Parts) -> Result<(Arc<Shared>, Recovery), Error> {
         ending: Arc::default(),
         clock,
     });
-    start_threads(&shared, opened.engine).map_err(|cause| Error::host(ACT, cause))?;
-    Ok((shared, opened.recovery))
+    shared.clock.tell(&shared.ending);
+    Ok((shared, opened.engine, opened.recovery))
 }
 
 /// The position of each queue.
@@ -280,7 +288,6 @@ impl Opener<'_> {
 
 fn start_threads(shared: &Arc<Shared>, engine: Engine) -> std::io::Result<()> {
     let guard = HalfStarted(Some(shared));
-    shared.clock.tell(&shared.ending);
     let mut workers = Vec::new();
     for pool in &shared.pools {
         for place in 1..=pool.workers {
@@ -320,7 +327,7 @@ fn start_worker(
 }
 
 /// A worker's thread: job after job, until the pool stops.
-fn work(shared: &Arc<Shared>, pool: &Pool) {
+pub(super) fn work(shared: &Arc<Shared>, pool: &Pool) {
     let thread: Arc<str> = std::thread::current().name().unwrap_or_default().into();
     while let Some((handed, running)) = pool.next(&thread, &shared.clock) {
         let number = handed.order.number;
