@@ -72,6 +72,7 @@ models! {
     stop:
         two_shutdowns_get_one_report
         who_waits_for_a_job_is_told
+        jobs_follow_each_other_on_one_worker
         the_grace_ends
         a_job_that_outlasts_the_grace_is_reported
         after_a_failed_commit_everybody_is_told;
@@ -81,7 +82,7 @@ models! {
 const SEED: u64 = 1;
 
 fn check_all(model: fn()) {
-    let schedules = std::env::var("JOBKEEP_SCHEDULES").map_or(1_000, |text| text.parse().unwrap());
+    let schedules = std::env::var("JOBKEEP_SCHEDULES").map_or(2_000, |text| text.parse().unwrap());
     check(model, schedules);
 }
 

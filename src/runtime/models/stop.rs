@@ -35,15 +35,17 @@ impl Job for Errand {
     type Output = ();
 }
 
-/// Runs `act` beside a committer and two workers, all of whom end.
+/// Runs `act` beside a committer and workers, all of whom end.
 fn beside_threads(
+    workers: usize,
     store: impl QueueStore,
     run: impl Fn(&mut Errand, &Context) -> Result<(), JobError> + Send + Sync + 'static,
     act: impl FnOnce(&Arc<Shared>, &ManualClock) + Send,
 ) {
     let (manual, clock) = clock();
     let config = Config {
-        queues: vec![Queue::new("default").workers(2)],
+        // Nothing is handed over to a worker that is not free.
+        queues: vec![Queue::new("default").workers(workers).hand_over(0)],
         ..Config::default()
     };
     let (shared, engine, _) = take_over(Parts {
@@ -89,7 +91,7 @@ pub(super) fn two_shutdowns_get_one_report() {
     let store = MemoryStore::new();
     let behind = store.clone();
     let run = |_: &mut Errand, _: &Context| Ok(());
-    beside_threads(store, run, |shared, _| {
+    beside_threads(2, store, run, |shared, _| {
         let reports = Mutex::new(Vec::new());
         thread::scope(|scope| {
             scope.spawn(|| match enqueue(shared) {
@@ -111,7 +113,7 @@ pub(super) fn two_shutdowns_get_one_report() {
 
 pub(super) fn who_waits_for_a_job_is_told() {
     let run = |_: &mut Errand, _: &Context| Ok(());
-    beside_threads(MemoryStore::new(), run, |shared, _| {
+    beside_threads(2, MemoryStore::new(), run, |shared, _| {
         let number = enqueue(shared).unwrap();
         thread::scope(|scope| {
             scope.spawn(|| match shared.wait(number, EVER) {
@@ -120,6 +122,22 @@ pub(super) fn who_waits_for_a_job_is_told() {
             });
             scope.spawn(|| shared.shut_down(EVER));
         });
+    });
+}
+
+/// The end of the first is what has the committer hand the second over.
+pub(super) fn jobs_follow_each_other_on_one_worker() {
+    let run = |_: &mut Errand, _: &Context| Ok(());
+    beside_threads(1, MemoryStore::new(), run, |shared, _| {
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let number = enqueue(shared).unwrap();
+                    assert!(shared.wait(number, EVER).unwrap().is_some());
+                });
+            }
+        });
+        shared.shut_down(EVER);
     });
 }
 
@@ -142,7 +160,7 @@ pub(super) fn a_job_that_outlasts_the_grace_is_reported() {
         gate.wait(&still, None);
         Ok(())
     };
-    beside_threads(MemoryStore::new(), run, |shared, manual| {
+    beside_threads(2, MemoryStore::new(), run, |shared, manual| {
         let number = enqueue(shared).unwrap();
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -174,7 +192,7 @@ pub(super) fn after_a_failed_commit_everybody_is_told() {
     let nth = thread_rng().gen_range(2..=4);
     store.faults().arm(Fault::nth(Operation::Commit, nth));
     let run = |_: &mut Errand, _: &Context| Ok(());
-    beside_threads(store, run, |shared, _| {
+    beside_threads(2, store, run, |shared, _| {
         thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| {

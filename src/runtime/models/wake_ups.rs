@@ -46,6 +46,7 @@ fn sleeps_for_ever(model: fn()) -> bool {
 fn wake_ups() -> Vec<WakeUp> {
     let mut found = Vec::new();
     search(Path::new("src"), &mut found);
+    found.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
     assert!(!found.is_empty(), "no wake-up in the source");
     found
 }
@@ -54,8 +55,7 @@ fn search(folder: &Path, found: &mut Vec<WakeUp>) {
     const CALLS: [&str; 3] = [".wake_one(", ".wake_all(", ".wake_from("];
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for entry in fs::read_dir(root.join(folder)).unwrap() {
-        let name = entry.unwrap().file_name();
-        let path = folder.join(&name);
+        let path = folder.join(entry.unwrap().file_name());
         if root.join(&path).is_dir() {
             search(&path, found);
             continue;
