@@ -1,5 +1,7 @@
 //! The checker's primitives, with the calls of those that are shipped.
 
+#![allow(clippy::expect_used, reason = "a checker fails by panicking")]
+
 use std::cell::RefCell;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
