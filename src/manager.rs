@@ -284,7 +284,11 @@ impl Shared {
     }
 
     /// The finished job, waiting up to `patience`; `None` where it has not finished by then.
-    fn wait(&self, number: JobNumber, patience: Duration) -> Result<Option<Finished>, Error> {
+    pub(crate) fn wait(
+        &self,
+        number: JobNumber,
+        patience: Duration,
+    ) -> Result<Option<Finished>, Error> {
         let until = self.clock.now().steady.after(patience);
         let over = || self.wait_refused(number);
         loop {
@@ -311,7 +315,7 @@ impl Shared {
         }
     }
 
-    fn shut_down(&self, grace: Duration) -> Shutdown {
+    pub(crate) fn shut_down(&self, grace: Duration) -> Shutdown {
         // The committer may be at a commit, and what is handed over must not start meanwhile.
         for pool in &self.pools {
             pool.halt();

@@ -12,8 +12,8 @@ use crate::clock::{Now, Steady};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Order {
     /// Urgent first.
-    rank: u8,
-    since: Timestamp,
+    pub(crate) rank: u8,
+    pub(crate) since: Timestamp,
     pub(crate) number: JobNumber,
 }
 

@@ -162,6 +162,12 @@ impl Command {
 }
 
 /// Where the committer leaves an answer before it rings the group's bell.
+///
+/// 1. The caller leaves its command with a slot, and waits for the bell.
+/// 2. The committer leaves the answer in the slot, and then commits. A caller cannot see it yet.
+/// 3. Where the commit failed, the committer first says so in the inbox, and then takes the answers
+///    of the group back.
+/// 4. The bell rings, and each caller looks into its slot. One that finds nothing asks the inbox why.
 #[derive(Debug)]
 pub(crate) struct Reply<T>(Arc<Mutex<Option<Answer<T>>>>);
 

@@ -45,6 +45,20 @@ struct State {
 }
 
 /// The committer's inbox.
+///
+/// 1. Who has a command looks, under the lock, whether it is let in. Where there is no room it counts
+///    itself as blocked, waits for `room`, and looks again.
+/// 2. It leaves the command, takes the bell that rings for what is there, and says whether there is
+///    haste.
+/// 3. Where the committer sleeps and may not sleep on, it takes the mark `asleep` away and, without
+///    the lock, wakes it: one wake-up a sleep, however many come.
+/// 4. The committer looks under the lock too, and sets the mark before each sleep. It sleeps as long
+///    as nothing has haste and there is nothing, or it naps.
+/// 5. It takes commands, room and bell together, and wakes all who are blocked: back to 1.
+/// 6. The bell of what was taken rings when that is dropped, whatever became of it.
+///
+/// A nudge is haste without a command. To narrow the intake is haste as well, and wakes all who are
+/// blocked, since for them there will be no room.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     state: Mutex<State>,

@@ -15,6 +15,8 @@ mod inbox;
 #[cfg(feature = "testing")]
 mod lent;
 mod lost;
+#[cfg(all(test, jobkeep_model))]
+mod models;
 mod observe;
 mod panics;
 mod pause;

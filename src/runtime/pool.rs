@@ -11,6 +11,18 @@ use crate::context::Running;
 use crate::core::{Handed, Order};
 use crate::sync::{Arc, Mutex, Ordering};
 
+/// A queue's workers, and their shelf.
+///
+/// 1. The committer puts jobs on the shelf under the lock, and then wakes as many workers as it put
+///    jobs there, if so many sleep.
+/// 2. A worker looks under the lock: it ends where the pool stops, takes the first job, or counts
+///    itself as asleep and sleeps. One that was woken looks again, since another may have come first.
+/// 3. A worker that is done with a job looks before it sleeps. So a job on the shelf has a worker that
+///    was woken for it, or that is on its way, or all are at jobs.
+/// 4. To halt, the mark is set under the lock, and then all are woken: nothing is taken after it. What
+///    is on the shelf then was taken by nobody.
+/// 5. A worker's thread says that it has ended, and then nudges the committer, which may be waiting for
+///    the last of them.
 #[derive(Debug)]
 pub(crate) struct Pool {
     pub(crate) queue: QueueName,

@@ -189,6 +189,14 @@ pub struct StillRunning {
 }
 
 /// The end of the committer: what it leaves, and who waits for it.
+///
+/// 1. Who shuts down halts the pools, has the inbox let in workers only, and waits for the committer's
+///    last word, for as long as the grace lasts. Any number may, at any time.
+/// 2. The committer puts back what no worker has taken, and goes on until the last worker has ended and
+///    its word is written.
+/// 3. Where the grace ends first, the inbox is closed, and the committer ends at its next look.
+/// 4. The committer drops what came in meanwhile, sends those away who wait for a job, closes the
+///    store, and then leaves its last word and wakes all who wait for it.
 #[derive(Debug, Default)]
 pub(crate) struct Ending {
     state: Mutex<EndState>,

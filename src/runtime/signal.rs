@@ -10,7 +10,8 @@ use crate::sync::{Condvar, Mutex, MutexGuard};
 /// 2. Whoever makes something to do changes the state under the same mutex, then wakes.
 ///
 /// So no wake-up falls between looking and sleeping. A manual clock counts as such a change: see
-/// [`wake_from`](Self::wake_from).
+/// [`wake_from`](Self::wake_from). `models` takes away one wake-up after the other, and knows each by
+/// the line that calls it.
 #[derive(Debug, Default)]
 pub(crate) struct Signal(Condvar);
 
@@ -52,10 +53,12 @@ impl Signal {
         }
     }
 
+    #[cfg_attr(jobkeep_model, track_caller)]
     pub(crate) fn wake_one(&self) {
         self.0.notify_one();
     }
 
+    #[cfg_attr(jobkeep_model, track_caller)]
     pub(crate) fn wake_all(&self) {
         self.0.notify_all();
     }
@@ -66,6 +69,7 @@ impl Signal {
         not(feature = "testing"),
         allow(dead_code, reason = "only a manual clock wakes")
     )]
+    #[cfg_attr(jobkeep_model, track_caller)]
     pub(crate) fn wake_from<T>(&self, mutex: &Mutex<T>) {
         drop(mutex.lock());
         self.wake_all();

@@ -49,23 +49,35 @@ pub struct Recovery {
     pub damaged: u64,
 }
 
+const ACT: &str = "start the manager";
+
 /// Takes the store over and starts the threads. What was started is stopped again where a later step
 /// fails.
-pub(crate) fn start(parts: Parts) -> Result<(Arc<Shared>, Recovery), Error> {
-    const ACT: &str = "start the manager";
+pub(crate) fn start(mut parts: Parts) -> Result<(Arc<Shared>, Recovery), Error> {
     panics::watch();
+    let observer = parts.observer.take();
+    let (shared, engine, recovery) = take_over(parts, observer.is_some())?;
+    start_threads(&shared, engine, observer).map_err(|cause| Error::host(ACT, cause))?;
+    Ok((shared, recovery))
+}
+
+/// Everything but the threads. `observed` says that there will be an observer's.
+pub(super) fn take_over(
+    parts: Parts,
+    observed: bool,
+) -> Result<(Arc<Shared>, Engine, Recovery), Error> {
     let Parts {
         store,
         config,
         clock,
         registry,
         resources,
-        observer,
+        observer: _,
     } = parts;
     let positions = positions(&config);
     let identity = store.identity().map_err(|cause| Error::store(ACT, cause))?;
     let (tag, new_store) = random().map_err(|cause| Error::host(ACT, cause))?;
-    let rules = rules(&config, observer.is_some());
+    let rules = rules(&config, observed);
     let origins = |queue: &str, name: &str| {
         let &queue = positions.get(queue)?;
         Some(Origins {
@@ -122,11 +134,11 @@ pub(crate) fn start(parts: Parts) -> Result<(Arc<Shared>, Recovery), Error> {
         order_floor: opened.order_floor,
         positions,
         ending: Arc::default(),
-        observing: observer.is_some().then(Arc::default),
+        observing: observed.then(Arc::default),
         clock,
     });
-    start_threads(&shared, opened.engine, observer).map_err(|cause| Error::host(ACT, cause))?;
-    Ok((shared, opened.recovery))
+    shared.clock.tell(&shared.ending);
+    Ok((shared, opened.engine, opened.recovery))
 }
 
 pub(super) fn rules(config: &Config, observed: bool) -> Rules {
@@ -324,7 +336,6 @@ fn start_threads(
     observer: Option<Box<dyn Observer>>,
 ) -> std::io::Result<()> {
     let guard = HalfStarted(Some(shared));
-    shared.clock.tell(&shared.ending);
     if let (Some(observing), Some(observer)) = (&shared.observing, observer) {
         observing.start(observer, &shared.clock, shared.origin.opening)?;
     }
@@ -367,7 +378,7 @@ fn start_worker(
 }
 
 /// A worker's thread: job after job, until the pool stops.
-fn work(shared: &Arc<Shared>, pool: &Pool) {
+pub(super) fn work(shared: &Arc<Shared>, pool: &Pool) {
     let thread: Arc<str> = std::thread::current().name().unwrap_or_default().into();
     while let Some((handed, running)) = pool.next(&thread, &shared.clock) {
         let number = handed.order.number;

@@ -116,7 +116,7 @@ fn threads_wait_in_the_signal_only() {
     no_line_has(
         "src",
         &words,
-        &["runtime/signal.rs"],
+        &["runtime/signal.rs", "sync/model.rs"],
         "a wait that nobody can wake",
     );
 }

@@ -1,0 +1,122 @@
+//! The protocols of this folder under a model checker, on the source that ships.
+//!
+//! `scripts/models` builds with `--cfg jobkeep_model`: `sync.rs` then gives the checker's mutex and
+//! condition. A model starts the threads of one protocol; the checker runs it under many schedules,
+//! and fails it where all its threads sleep or an assertion does not hold. Time passes by a manual
+//! clock, so that a moment comes between any two steps, or never.
+//!
+//! A model is one function; the list below is the only one. A protocol's steps stand beside its
+//! code; the substitute worker's model belongs here when there is one.
+//!
+//! Who opens a `thread::scope` of the checker's only starts threads in it: it is woken when the last
+//! of them ends, whatever it waits for, and so would be woken from a wait that nobody else ends.
+//!
+//! A model that fails prints a seed. `SHUTTLE_RANDOM_SEED=<seed> scripts/models <model>` begins with
+//! that schedule; `JOBKEEP_SCHEDULES` is how many are tried.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a model fails by panicking"
+)]
+
+mod inbox;
+mod pool;
+mod replies;
+mod stop;
+mod waiters;
+mod wake_ups;
+
+use std::time::Duration;
+
+use shuttle::rand::{Rng, thread_rng};
+use shuttle::scheduler::RandomScheduler;
+use shuttle::{Config, FailurePersistence, Runner};
+
+use crate::clock::{Clock, Steady};
+use crate::testing::ManualClock;
+
+macro_rules! models {
+    ($($module:ident: $($model:ident)+;)+) => {
+        const MODELS: &[(&str, fn())] = &[
+            $($((concat!(stringify!($module), "::", stringify!($model)), $module::$model),)+)+
+        ];
+
+        mod holds {
+            $(mod $module {
+                $(#[test]
+                fn $model() {
+                    crate::runtime::models::check_all(crate::runtime::models::$module::$model);
+                })+
+            })+
+        }
+    };
+}
+
+models! {
+    inbox:
+        each_command_is_taken_once_and_each_caller_answered
+        who_waits_for_room_gets_in
+        who_waits_for_room_is_sent_away_when_the_inbox_narrows
+        a_closed_inbox_leaves_nobody_without_an_answer
+        a_worker_gets_in_while_the_inbox_drains
+        a_nap_ends_with_its_moment
+        a_moment_that_comes_is_looked_at
+        a_nudge_is_looked_at;
+    pool:
+        two_jobs_run_at_once_on_two_workers
+        each_job_is_taken_withdrawn_or_left
+        all_workers_end;
+    replies:
+        callers_of_a_group_find_their_answers_at_the_ring
+        an_answer_is_shown_only_if_its_commit_succeeded
+        a_wait_ends_with_its_moment;
+    waiters:
+        who_registers_sees_the_end
+        nobody_looks_once_the_store_is_closed
+        patience_runs_out_beside_a_ring;
+    stop:
+        two_shutdowns_get_one_report
+        who_waits_for_a_job_is_told
+        jobs_follow_each_other_on_one_worker
+        the_grace_ends
+        a_job_that_outlasts_the_grace_is_reported
+        after_a_failed_commit_everybody_is_told;
+}
+
+/// The same for everybody, so that a schedule which fails here fails everywhere.
+const SEED: u64 = 1;
+
+fn check_all(model: fn()) {
+    let schedules = std::env::var("JOBKEEP_SCHEDULES").map_or(2_000, |text| text.parse().unwrap());
+    check(model, schedules);
+}
+
+fn check(model: fn(), schedules: usize) {
+    let mut config = Config::new();
+    // A commit of the engine takes more than a thread of the checker has.
+    config.stack_size = 1 << 18;
+    // The scheduler prints the seed, which is shorter.
+    config.failure_persistence = FailurePersistence::None;
+    // The one flag that is no mutex asks a job to stop, and orders nothing.
+    config.silence_warnings = true;
+    Runner::new(RandomScheduler::new_from_seed(SEED, schedules), config).run(model);
+}
+
+/// Either of two ways, as the schedule has it.
+fn flip() -> bool {
+    thread_rng().gen_bool(0.5)
+}
+
+/// A clock, and the same as a caller's.
+fn clock() -> (ManualClock, Clock) {
+    let manual = ManualClock::new();
+    (manual.clone(), Clock::Manual(manual))
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn in_a_second(clock: &Clock) -> Steady {
+    clock.now().steady.after(SECOND)
+}

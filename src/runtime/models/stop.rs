@@ -1,0 +1,209 @@
+//! The whole runtime on a store in memory, from the first commit to the last thread.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use jobkeep_store::conformance::{Fault, FaultyStore, Operation};
+use jobkeep_store::{JobNumber, Key, QueueName, QueueStore, Timestamp};
+use serde::{Deserialize, Serialize};
+use shuttle::rand::{Rng, thread_rng};
+use shuttle::thread;
+
+use super::{SECOND, clock, in_a_second};
+use crate::config::Config;
+use crate::context::Resources;
+use crate::core;
+use crate::registry::{Registration, Registry};
+use crate::runtime::bell::Bell;
+use crate::runtime::command::Command;
+use crate::runtime::committer::Committer;
+use crate::runtime::inbox::WhenFull;
+use crate::runtime::shared::{Ending, Shared};
+use crate::runtime::start::{Parts, take_over, work};
+use crate::sync::Arc;
+use crate::testing::ManualClock;
+use crate::{Context, Error, Job, JobError, MemoryStore, NewJob, Queue};
+
+const EVER: Duration = Duration::from_secs(1_000_000);
+
+#[derive(Serialize, Deserialize)]
+struct Errand;
+
+impl Job for Errand {
+    const NAME: &'static str = "errand";
+    type Output = ();
+}
+
+/// Runs `act` beside a committer and workers, all of whom end.
+fn beside_threads(
+    workers: usize,
+    store: impl QueueStore,
+    run: impl Fn(&mut Errand, &Context) -> Result<(), JobError> + Send + Sync + 'static,
+    act: impl FnOnce(&Arc<Shared>, &ManualClock) + Send,
+) {
+    let (manual, clock) = clock();
+    let config = Config {
+        // Nothing is handed over to a worker that is not free.
+        queues: vec![Queue::new("default").workers(workers).hand_over(0)],
+        ..Config::default()
+    };
+    let (shared, engine, _) = take_over(Parts {
+        store: Arc::new(store),
+        config,
+        clock,
+        registry: Registry::new(vec![Registration::new(run)], &mut Vec::new()),
+        resources: Resources::default(),
+    })
+    .unwrap();
+    thread::scope(|scope| {
+        for pool in &shared.pools {
+            for _ in 0..pool.workers {
+                pool.thread_started();
+                scope.spawn(|| work(&shared, pool));
+            }
+        }
+        let committer = Committer::new(engine, Arc::clone(&shared));
+        scope.spawn(|| committer.run());
+        scope.spawn(|| act(&shared, &manual));
+    });
+    assert!(shared.pools.iter().all(|pool| pool.is_over()));
+}
+
+fn enqueue(shared: &Shared) -> Result<JobNumber, Error> {
+    let (queue, now) = (QueueName::from("default"), shared.clock.now());
+    let origins = shared.origins("default", Errand::NAME).unwrap();
+    let draft = NewJob::new(Errand).draft()?;
+    let job = core::accept(draft, queue, origins, now, Timestamp(now.steady.0)).unwrap();
+    let jobs = vec![(job, None)];
+    let accept = |reply| Command::Accept { jobs, reply };
+    let numbers = shared.inbox.ask("enqueue", WhenFull::Wait, accept)?;
+    Ok(numbers[0])
+}
+
+fn is_kept(store: &MemoryStore, number: JobNumber) -> bool {
+    [Key::live(number), Key::done(number)]
+        .iter()
+        .any(|key| store.get(key).unwrap().is_some())
+}
+
+pub(super) fn two_shutdowns_get_one_report() {
+    let store = MemoryStore::new();
+    let behind = store.clone();
+    let run = |_: &mut Errand, _: &Context| Ok(());
+    beside_threads(2, store, run, |shared, _| {
+        let reports = Mutex::new(Vec::new());
+        thread::scope(|scope| {
+            scope.spawn(|| match enqueue(shared) {
+                Ok(number) => assert!(is_kept(&behind, number)),
+                Err(error) => assert!(error.is_shut_down()),
+            });
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let report = shared.shut_down(EVER);
+                    reports.lock().unwrap().push(report);
+                });
+            }
+        });
+        let reports = reports.into_inner().unwrap();
+        assert_eq!(reports[0], reports[1]);
+        assert!(reports[0].still_running.is_empty() && reports[0].unrecorded.is_empty());
+    });
+}
+
+pub(super) fn who_waits_for_a_job_is_told() {
+    let run = |_: &mut Errand, _: &Context| Ok(());
+    beside_threads(2, MemoryStore::new(), run, |shared, _| {
+        let number = enqueue(shared).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| match shared.wait(number, EVER) {
+                Ok(finished) => assert!(finished.is_some()),
+                Err(error) => assert!(error.is_shut_down()),
+            });
+            scope.spawn(|| shared.shut_down(EVER));
+        });
+    });
+}
+
+/// The end of one is all that has the committer hand the next one over.
+pub(super) fn jobs_follow_each_other_on_one_worker() {
+    let run = |_: &mut Errand, _: &Context| Ok(());
+    beside_threads(1, MemoryStore::new(), run, |shared, _| {
+        let run_one = || {
+            let number = enqueue(shared).unwrap();
+            assert!(shared.wait(number, EVER).unwrap().is_some());
+        };
+        // The first end of all gives retention something to read, and so the committer a turn more.
+        run_one();
+        thread::scope(|scope| {
+            scope.spawn(run_one);
+            scope.spawn(run_one);
+        });
+        shared.shut_down(EVER);
+    });
+}
+
+pub(super) fn the_grace_ends() {
+    let (manual, clock) = clock();
+    let ending = Arc::<Ending>::default();
+    clock.tell(&ending);
+    let until = in_a_second(&clock);
+    thread::scope(|scope| {
+        scope.spawn(|| manual.advance(SECOND));
+        scope.spawn(|| assert_eq!(ending.wait(&clock, Some(until)), None));
+    });
+}
+
+pub(super) fn a_job_that_outlasts_the_grace_is_reported() {
+    let gate = Arc::<Bell>::default();
+    let opened = Arc::clone(&gate);
+    let (_, still) = clock();
+    let run = move |_: &mut Errand, _: &Context| {
+        gate.wait(&still, None);
+        Ok(())
+    };
+    beside_threads(2, MemoryStore::new(), run, |shared, manual| {
+        let number = enqueue(shared).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                // One of them may come when the grace has begun, or none.
+                manual.advance(SECOND);
+                manual.advance(SECOND);
+                opened.ring();
+            });
+            scope.spawn(|| {
+                let report = shared.shut_down(SECOND);
+                let running = report.still_running.iter().map(|running| running.job);
+                let ends = report.finished + report.handed_back;
+                let lost = running.chain(report.unrecorded.iter().copied());
+                match lost.collect::<Vec<_>>().as_slice() {
+                    [] => assert!(ends <= 1),
+                    [job] => assert_eq!((*job, ends), (number, 0)),
+                    many => panic!("{many:?} of one job"),
+                }
+            });
+        });
+    });
+}
+
+pub(super) fn after_a_failed_commit_everybody_is_told() {
+    let store = MemoryStore::new();
+    let behind = store.clone();
+    let store = FaultyStore::new(store);
+    // The first one is the opening's.
+    let nth = thread_rng().gen_range(2..=4);
+    store.faults().arm(Fault::nth(Operation::Commit, nth));
+    let run = |_: &mut Errand, _: &Context| Ok(());
+    beside_threads(2, store, run, |shared, _| {
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    if let Ok(number) = enqueue(shared) {
+                        assert!(is_kept(&behind, number));
+                        drop(shared.wait(number, EVER));
+                    }
+                });
+            }
+        });
+        shared.shut_down(EVER);
+    });
+}
