@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::Fault;
 use crate::channel;
 use crate::histogram::Histogram;
-use crate::options::{Load, Options, StoreKind};
+use crate::options::{Effort, Load, StoreKind};
 use crate::run::rate;
 
 /// What a job's rows come to, about.
@@ -33,11 +33,11 @@ pub(crate) struct Baseline {
 }
 
 impl Baseline {
-    pub(crate) fn new(options: &Options, place: &Path) -> Self {
+    pub(crate) fn new(store: StoreKind, effort: Effort, place: &Path) -> Self {
         Self {
-            in_memory: options.store == StoreKind::Memory,
-            load: options.load,
-            span: options.measure / 2,
+            in_memory: store == StoreKind::Memory,
+            load: effort.load,
+            span: effort.measure / 2,
             path: place.join("baseline"),
             jobs: 0,
             taken: Duration::ZERO,

@@ -1,6 +1,6 @@
 //! What the operating system knows: where files go, and what was used.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -64,24 +64,54 @@ fn file_system(path: &Path) -> Option<String> {
 
 /// The most memory that this process had so far.
 pub(crate) fn peak_rss_bytes() -> Option<u64> {
+    bytes_of("VmHWM:")
+}
+
+/// The memory that this process has now.
+pub(crate) fn rss_bytes() -> Option<u64> {
+    bytes_of("VmRSS:")
+}
+
+fn bytes_of(name: &str) -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1_024)
 }
 
-/// The lengths of all files below a directory.
-pub(crate) fn bytes_under(directory: &Path) -> Result<u64, Fault> {
+/// The length of a file, or of all files below a directory.
+pub(crate) fn bytes_under(path: &Path) -> Result<u64, Fault> {
+    if !path.is_dir() {
+        return Ok(fs::metadata(path)?.len());
+    }
     let mut bytes = 0;
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        bytes += if entry.file_type()?.is_dir() {
-            bytes_under(&entry.path())?
-        } else {
-            entry.metadata()?.len()
-        };
+    for entry in fs::read_dir(path)? {
+        bytes += bytes_under(&entry?.path())?;
     }
     Ok(bytes)
+}
+
+/// Copies a file, or a directory with all that is below it, and has the disk take it: what is then
+/// measured on the copy does not wait for these bytes.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), Fault> {
+    if !from.is_dir() {
+        fs::copy(from, to)?;
+        return Ok(File::open(to)?.sync_all()?);
+    }
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        copy(&entry.path(), &to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
+/// Removes a file, or a directory with all that is below it.
+pub(crate) fn remove(path: &Path) -> Result<(), Fault> {
+    if path.is_dir() {
+        fs::remove_dir_all(path)?;
+    } else {
+        fs::remove_file(path)?;
+    }
+    Ok(())
 }

@@ -8,16 +8,20 @@ use std::time::Duration;
 use crate::Fault;
 
 pub(crate) const USAGE: &str = "\
-usage: cargo bench --bench lifecycle -- --store redb|sled|memory LOAD [OPTIONS]
+usage: cargo bench --bench lifecycle -- --store redb|sled|memory MODE [OPTIONS]
 
-LOAD is one of
+MODE is a load, one of
   --producers N  N threads that each enqueue one job at a time
   --batch N      one thread that enqueues N jobs at a time with `enqueue_all`
   --lone         one thread that waits for the end of its job before it enqueues the next
+or one of
+  --idle S       what a manager does in S seconds whose 100 jobs are all due tomorrow
+  --reopen N     how long a start takes after a kill that left N jobs waiting
 
 OPTIONS
-  --backlog N    N more jobs wait in the queue all the time (0)
-  --seconds S    how long to measure, after a warm-up of a third of it (3, and no less)
+  --backlog N    with a load: N more jobs wait in the queue all the time (0)
+  --seconds S    with a load: how long to measure, after a warm-up of a third of it (3, and no less)
+  --finished M   with --reopen: M more jobs had finished before (0)
   --dir D        where the store and the baseline's file are made, and removed again (target/tmp)
   --json         print one JSON object on one line
   --help         print this
@@ -29,11 +33,38 @@ sled needs `--features sled` before the `--`.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) store: StoreKind,
-    pub(crate) load: Load,
-    pub(crate) backlog: u64,
-    pub(crate) measure: Duration,
+    pub(crate) mode: Mode,
     pub(crate) dir: Option<PathBuf>,
     pub(crate) json: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Mode {
+    /// Jobs go through the manager all the time.
+    Run(Effort),
+    /// Nothing happens for so long.
+    Idle(Duration),
+    /// A store is opened whose owner was killed.
+    Reopen(Stock),
+    /// The owner that is to be killed: `--reopen` starts itself with it. It has the store at this
+    /// path.
+    Owner(Stock, PathBuf),
+}
+
+/// How a manager is kept busy.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Effort {
+    pub(crate) load: Load,
+    /// So many jobs wait all the time.
+    pub(crate) backlog: u64,
+    pub(crate) measure: Duration,
+}
+
+/// What is in a store.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stock {
+    pub(crate) waiting: u64,
+    pub(crate) finished: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,12 +116,7 @@ impl Load {
 impl Options {
     /// Reads the arguments; `None` where help was asked for.
     pub(crate) fn parse(mut args: impl Iterator<Item = String>) -> Result<Option<Self>, Fault> {
-        let mut store = None;
-        let mut load = None;
-        let mut backlog = 0;
-        let mut seconds = LEAST_SECONDS;
-        let mut dir = None;
-        let mut json = false;
+        let mut given = Given::default();
         while let Some(name) = args.next() {
             let mut value = || {
                 let value = args.next();
@@ -100,45 +126,113 @@ impl Options {
                 // `cargo bench` adds it for every bench.
                 "--bench" => {}
                 "--help" | "-h" => return Ok(None),
-                "--store" => store = Some(value()?.parse()?),
+                "--store" => given.store = Some(value()?.parse()?),
                 "--producers" => {
                     let threads = number(&name, &value()?, 1, MOST_PRODUCERS)?;
-                    set_load(&mut load, Load::Producers(threads))?;
+                    given.choose(Choice::Load(Load::Producers(threads)))?;
                 }
                 "--batch" => {
                     let jobs = number(&name, &value()?, 1, MOST_BATCH)?;
-                    set_load(&mut load, Load::Batch(jobs))?;
+                    given.choose(Choice::Load(Load::Batch(jobs)))?;
                 }
-                "--lone" => set_load(&mut load, Load::Lone)?,
-                "--backlog" => backlog = number(&name, &value()?, 0, MOST_BACKLOG)?,
-                "--seconds" => seconds = number(&name, &value()?, LEAST_SECONDS, MOST_SECONDS)?,
-                "--dir" => dir = Some(PathBuf::from(value()?)),
-                "--json" => json = true,
+                "--lone" => given.choose(Choice::Load(Load::Lone))?,
+                "--idle" => {
+                    let seconds = number(&name, &value()?, 1, MOST_SECONDS)?;
+                    given.choose(Choice::Idle(Duration::from_secs(seconds)))?;
+                }
+                "--reopen" => {
+                    let jobs = number(&name, &value()?, 1, MOST_BACKLOG)?;
+                    given.choose(Choice::Reopen(jobs))?;
+                }
+                "--backlog" => given.backlog = Some(number(&name, &value()?, 0, MOST_BACKLOG)?),
+                "--finished" => given.finished = Some(number(&name, &value()?, 0, MOST_BACKLOG)?),
+                "--seconds" => {
+                    given.seconds = Some(number(&name, &value()?, LEAST_SECONDS, MOST_SECONDS)?);
+                }
+                "--owner" => given.owner = Some(PathBuf::from(value()?)),
+                "--dir" => given.dir = Some(PathBuf::from(value()?)),
+                "--json" => given.json = true,
                 unknown => {
                     return Err(format!("option `{unknown}`: there is none; see `--help`").into());
                 }
             }
         }
-        let store = store.ok_or("option `--store` is missing: redb, sled or memory")?;
-        let load = load.ok_or("one of `--producers N`, `--batch N` and `--lone` is missing")?;
-        if load == Load::Lone && backlog > 0 {
-            return Err("options `--lone` and `--backlog`: a lone job has nobody beside it".into());
-        }
-        Ok(Some(Self {
-            store,
-            load,
-            backlog,
-            measure: Duration::from_secs(seconds),
-            dir,
-            json,
-        }))
+        given.options().map(Some)
     }
 }
 
-fn set_load(load: &mut Option<Load>, to: Load) -> Result<(), Fault> {
-    match load.replace(to) {
-        None => Ok(()),
-        Some(_) => Err("only one of `--producers`, `--batch` and `--lone`, and only once".into()),
+/// The arguments as they were given.
+#[derive(Debug, Default)]
+struct Given {
+    store: Option<StoreKind>,
+    choice: Option<Choice>,
+    backlog: Option<u64>,
+    finished: Option<u64>,
+    seconds: Option<u64>,
+    owner: Option<PathBuf>,
+    dir: Option<PathBuf>,
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Choice {
+    Load(Load),
+    Idle(Duration),
+    Reopen(u64),
+}
+
+const MODES: &str = "`--producers N`, `--batch N`, `--lone`, `--idle S` and `--reopen N`";
+
+impl Given {
+    fn choose(&mut self, choice: Choice) -> Result<(), Fault> {
+        match self.choice.replace(choice) {
+            None => Ok(()),
+            Some(_) => Err(format!("only one of {MODES}, and only once").into()),
+        }
+    }
+
+    fn options(self) -> Result<Options, Fault> {
+        let store = self.store;
+        let store = store.ok_or("option `--store` is missing: redb, sled or memory")?;
+        let choice = self.choice;
+        let choice = choice.ok_or_else(|| format!("one of {MODES} is missing"))?;
+        let is_load = matches!(choice, Choice::Load(_));
+        if !is_load && (self.backlog.is_some() || self.seconds.is_some()) {
+            return Err("options `--backlog` and `--seconds`: they belong to a load".into());
+        }
+        let is_reopen = matches!(choice, Choice::Reopen(_));
+        if !is_reopen && (self.finished.is_some() || self.owner.is_some()) {
+            return Err("option `--finished`: it belongs to `--reopen`".into());
+        }
+        if is_reopen && store == StoreKind::Memory {
+            return Err("option `--reopen`: nothing of the memory store survives a kill".into());
+        }
+        let backlog = self.backlog.unwrap_or(0);
+        if choice == Choice::Load(Load::Lone) && backlog > 0 {
+            return Err("options `--lone` and `--backlog`: a lone job has nobody beside it".into());
+        }
+        let mode = match choice {
+            Choice::Load(load) => Mode::Run(Effort {
+                load,
+                backlog,
+                measure: Duration::from_secs(self.seconds.unwrap_or(LEAST_SECONDS)),
+            }),
+            Choice::Idle(span) => Mode::Idle(span),
+            Choice::Reopen(waiting) => {
+                let finished = self.finished.unwrap_or(0);
+                let stock = Stock { waiting, finished };
+                match self.owner {
+                    Some(path) => Mode::Owner(stock, path),
+                    None => Mode::Reopen(stock),
+                }
+            }
+        };
+        Ok(Options {
+            store,
+            mode,
+            dir: self.dir,
+            json: self.json,
+        })
     }
 }
 

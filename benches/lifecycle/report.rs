@@ -1,37 +1,46 @@
 //! What is printed.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::Fault;
+use crate::backlog::Cost;
 use crate::baseline::Baseline;
 use crate::machine::Place;
-use crate::options::{Load, Options};
+use crate::options::{Effort, Load, Stock, StoreKind};
 use crate::run::Figures;
+use crate::{idle, reopen};
 
 /// The figures of one run under their names, in their order.
 #[derive(Debug)]
 pub(crate) struct Report(Vec<(&'static str, Value)>);
 
 impl Report {
-    pub(crate) fn new(
-        options: &Options,
-        place: &Place,
+    pub(crate) fn new(store: StoreKind, place: &Place) -> Self {
+        Self(vec![
+            ("store", json!(store.to_string())),
+            ("file_system", json!(place.file_system())),
+        ])
+    }
+
+    pub(crate) fn load(
+        &mut self,
+        effort: Effort,
         figures: &Figures,
+        cost: Option<Cost>,
         baseline: &Baseline,
-    ) -> Self {
+    ) {
         let raw = baseline.jobs_per_s();
         let [ack_p50, ack_p99] = figures.ack_us.map(tenths);
         let [start_p50, start_p99] = figures.start_us.map(tenths);
-        let mut fields = vec![
-            ("store", json!(options.store.to_string())),
+        self.0.extend([
             ("durability", json!(figures.durability)),
-            ("file_system", json!(place.file_system())),
-            ("producers", json!(options.load.producers())),
-            ("batch", json!(options.load.batch())),
-            ("backlog", json!(options.backlog)),
+            ("producers", json!(effort.load.producers())),
+            ("batch", json!(effort.load.batch())),
+            ("backlog", json!(effort.backlog)),
             ("jobs", json!(figures.jobs)),
             ("jobs_per_s", json!(rounded(figures.jobs_per_s, 10.0))),
             ("ack_p50_us", json!(ack_p50)),
@@ -45,11 +54,45 @@ impl Report {
             ("peak_rss_bytes", json!(figures.peak_rss_bytes)),
             ("raw_jobs_per_s", json!(rounded(raw, 10.0))),
             ("ratio", json!(rounded(figures.jobs_per_s / raw, 10_000.0))),
-        ];
-        if options.load == Load::Lone {
-            fields.push(("lone", json!(true)));
+        ]);
+        if effort.load == Load::Lone {
+            self.0.push(("lone", json!(true)));
         }
-        Self(fields)
+        if let Some(cost) = cost {
+            let ram = tenths(cost.ram_per_waiting_bytes);
+            self.0.extend([
+                ("backlog_ratio", json!(rounded(cost.ratio, 10_000.0))),
+                ("ram_per_waiting_bytes", json!(ram)),
+            ]);
+        }
+    }
+
+    pub(crate) fn idle(&mut self, span: Duration, figures: &idle::Figures) {
+        let wakeups = figures.used.map(|used| used.switches);
+        let cpu_ms = figures.used.map(|used| used.cpu_ms);
+        self.0.extend([
+            ("durability", json!(figures.durability)),
+            ("idle_s", json!(span.as_secs())),
+            ("scheduled", json!(idle::JOBS)),
+            ("idle_wakeups", json!(wakeups)),
+            ("idle_cpu_ms", json!(cpu_ms)),
+            ("peak_rss_bytes", json!(figures.peak_rss_bytes)),
+        ]);
+    }
+
+    pub(crate) fn reopen(&mut self, stock: Stock, figures: &reopen::Figures) {
+        let micros = |span: Duration| rounded(span.as_secs_f64(), 1_000_000.0);
+        self.0.extend([
+            ("durability", json!(figures.durability)),
+            ("waiting", json!(stock.waiting)),
+            ("finished", json!(stock.finished)),
+            ("interrupted", json!(figures.interrupted)),
+            ("open_s", json!(micros(figures.open))),
+            ("engine_open_s", json!(micros(figures.engine_open))),
+            ("scan_s", json!(micros(figures.scan))),
+            ("bytes_on_disk", json!(figures.bytes_on_disk)),
+            ("peak_rss_bytes", json!(figures.peak_rss_bytes)),
+        ]);
     }
 
     /// One object on one line.
@@ -66,7 +109,7 @@ impl Report {
                 Value::Null => "-".into(),
                 other => other.to_string(),
             };
-            writeln!(table, "{name:<14}{value:>16}")?;
+            writeln!(table, "{name:<22}{value:>16}")?;
         }
         Ok(table)
     }

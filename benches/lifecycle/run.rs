@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use jobkeep::{Manager, MemoryStore, Queue, QueueStore};
+use jobkeep::{Manager, Queue, QueueStore, Retention};
 
 use crate::Fault;
 use crate::ledger::{Gate, Ledger, Tally};
 use crate::machine;
-use crate::options::{Load, Options, StoreKind};
+use crate::options::{Load, StoreKind};
 use crate::order::Order;
+use crate::store;
 use crate::timed::Timed;
 
 pub(crate) const WORKERS: usize = 2;
@@ -28,7 +29,7 @@ const LEAST_UNDER_WAY: usize = 64;
 /// A lone job that takes longer does not come back.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The figures of the manager. Percentiles are `None` where nothing was measured.
+/// What a load did to a manager. Percentiles are `None` where nothing was measured.
 #[derive(Debug)]
 pub(crate) struct Figures {
     pub(crate) durability: String,
@@ -50,88 +51,109 @@ impl Figures {
     }
 }
 
-/// What producers share.
+/// A manager, and what its producers share.
 #[derive(Debug)]
-struct Bench {
+pub(crate) struct Bench {
     manager: Manager,
-    ledger: Arc<Ledger>,
-    gate: Arc<Gate>,
+    pub(crate) ledger: Arc<Ledger>,
+    gate: Option<Arc<Gate>>,
     load: Load,
+    durability: String,
     epoch: Instant,
     numbers: AtomicU64,
 }
 
-/// Puts the load on a manager, first for a while that does not count, and measures.
-pub(crate) fn run(options: &Options, place: &Path) -> Result<Figures, Fault> {
-    let ledger = Arc::new(Ledger::new());
-    let gate = Arc::new(Gate::default());
-    let epoch = Instant::now();
-    let store = Timed::new(open(options.store, place)?, Arc::clone(&ledger));
-    let durability = store.identity()?.durability.to_string();
-    let manager = {
-        let (ledger, gate) = (Arc::clone(&ledger), Arc::clone(&gate));
-        let gated = options.backlog > 0;
-        Manager::builder(store)
-            .handle::<Order>(move |order, _context| {
-                let called = Duration::from_nanos(order.called_ns);
-                ledger.starts.add(epoch.elapsed().saturating_sub(called));
-                if gated {
-                    gate.pass();
-                }
-                Ok(())
-            })
-            .queue(Queue::new("default").workers(WORKERS))
-            .start()?
-    };
-    let bench = Bench {
-        manager,
-        ledger,
-        gate,
-        load: options.load,
-        epoch,
-        numbers: AtomicU64::new(0),
-    };
-    bench.fill(options.backlog)?;
-    bench.phase(options.measure / 3)?;
-    let (begun, tally) = bench.phase(options.measure)?;
-    let peak_rss_bytes = machine::peak_rss_bytes();
-    bench.end(options.backlog)?;
-    let Tally { jobs, commits, end } = tally;
-    let percentiles = |of: &crate::histogram::Histogram| [50, 99].map(|p| of.percentile_us(p));
-    let ledger = &bench.ledger;
-    Ok(Figures {
-        durability,
-        jobs,
-        jobs_per_s: rate(jobs, end.duration_since(begun)),
-        ack_us: percentiles(&ledger.acks),
-        start_us: percentiles(&ledger.starts),
-        commit_p50_us: ledger.commits.percentile_us(50),
-        commits,
-        bytes_on_disk: machine::bytes_under(place)?,
-        peak_rss_bytes,
-    })
+/// What went through the manager in one phase, from the first `enqueue` to the last durable end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Phase {
+    pub(crate) jobs: u64,
+    commits: u64,
+    pub(crate) span: Duration,
 }
 
-fn open(kind: StoreKind, place: &Path) -> Result<Box<dyn QueueStore>, Fault> {
-    let path = place.join("jobs");
-    match kind {
-        StoreKind::Memory => Ok(Box::new(MemoryStore::new())),
-        #[cfg(feature = "redb")]
-        StoreKind::Redb => Ok(Box::new(jobkeep::RedbStore::open(path)?)),
-        #[cfg(feature = "sled")]
-        StoreKind::Sled => Ok(Box::new(jobkeep::SledStore::open(path)?)),
-        #[cfg(not(all(feature = "redb", feature = "sled")))]
-        missing => Err(format!(
-            "store {missing}: the bench was built without it; add `--features {missing}` for {}",
-            path.display()
-        )
-        .into()),
-    }
+/// Puts the load on a manager, first for a while that does not count, and measures.
+pub(crate) fn run(
+    kind: StoreKind,
+    load: Load,
+    measure: Duration,
+    place: &Path,
+) -> Result<Figures, Fault> {
+    let bench = Bench::start(kind, &place.join("jobs"), load, None, Retention::new())?;
+    bench.phase(measure / 3)?;
+    let measured = bench.phase(measure)?;
+    let peak_rss_bytes = machine::peak_rss_bytes();
+    bench.end(0)?;
+    bench.figures(measured, peak_rss_bytes, place)
 }
 
 impl Bench {
-    /// Has jobs wait beforehand. The gate is closed: two of them sit on the workers.
-    fn fill(&self, backlog: u64) -> Result<(), Fault> {
+    /// Starts a manager on the store at `path`. Its handlers stop at the gate, where there is one.
+    pub(crate) fn start(
+        kind: StoreKind,
+        path: &Path,
+        load: Load,
+        gate: Option<Arc<Gate>>,
+        retention: Retention,
+    ) -> Result<Self, Fault> {
+        let ledger = Arc::new(Ledger::new());
+        let epoch = Instant::now();
+        let store = Timed::new(store::open(kind, path)?, Arc::clone(&ledger));
+        let durability = store.identity()?.durability.to_string();
+        let manager = {
+            let (ledger, gate) = (Arc::clone(&ledger), gate.clone());
+            Manager::builder(store)
+                .handle::<Order>(move |order, _context| {
+                    let called = Duration::from_nanos(order.called_ns);
+                    ledger.starts.add(epoch.elapsed().saturating_sub(called));
+                    if let Some(gate) = &gate {
+                        gate.pass();
+                    }
+                    Ok(())
+                })
+                .queue(Queue::new("default").workers(WORKERS))
+                .retention(retention)
+                .start()?
+        };
+        Ok(Self {
+            manager,
+            ledger,
+            gate,
+            load,
+            durability,
+            epoch,
+            numbers: AtomicU64::new(0),
+        })
+    }
+
+    /// What the last phase came to.
+    pub(crate) fn figures(
+        &self,
+        measured: Phase,
+        peak_rss_bytes: Option<u64>,
+        place: &Path,
+    ) -> Result<Figures, Fault> {
+        let Phase {
+            jobs,
+            commits,
+            span,
+        } = measured;
+        let percentiles = |of: &crate::histogram::Histogram| [50, 99].map(|p| of.percentile_us(p));
+        let ledger = &self.ledger;
+        Ok(Figures {
+            durability: self.durability.clone(),
+            jobs,
+            jobs_per_s: rate(jobs, span),
+            ack_us: percentiles(&ledger.acks),
+            start_us: percentiles(&ledger.starts),
+            commit_p50_us: ledger.commits.percentile_us(50),
+            commits,
+            bytes_on_disk: machine::bytes_under(place)?,
+            peak_rss_bytes,
+        })
+    }
+
+    /// Has jobs wait. The gate lets none through: two of them sit on the workers.
+    pub(crate) fn fill(&self, backlog: u64) -> Result<(), Fault> {
         const AT_ONCE: u64 = 5_000;
         let mut missing = backlog;
         while missing > 0 {
@@ -143,8 +165,15 @@ impl Bench {
         Ok(())
     }
 
-    /// Enqueues for so long, and waits until as many jobs have ended. Returns when it began.
-    fn phase(&self, span: Duration) -> Result<(Instant, Tally), Fault> {
+    /// Lets the handlers of so many jobs through the gate.
+    pub(crate) fn let_through(&self, jobs: u64) {
+        if let Some(gate) = &self.gate {
+            gate.add(jobs);
+        }
+    }
+
+    /// Enqueues for so long, and waits until as many jobs have ended.
+    pub(crate) fn phase(&self, span: Duration) -> Result<Phase, Fault> {
         self.ledger.begin();
         let begun = Instant::now();
         let until = begun + span;
@@ -159,7 +188,12 @@ impl Bench {
                 ended.map_err(|_| "a producer panicked")?
             })
         })?;
-        Ok((begun, self.ledger.wait_for_all()?))
+        let Tally { jobs, commits, end } = self.ledger.wait_for_all()?;
+        Ok(Phase {
+            jobs,
+            commits,
+            span: end.duration_since(begun),
+        })
     }
 
     fn produce(&self, until: Instant) -> Result<(), Fault> {
@@ -186,20 +220,22 @@ impl Bench {
                     self.manager.wait(&receipt, PATIENCE)?;
                 }
             }
-            self.gate.add(jobs);
+            self.let_through(jobs);
         }
         Ok(())
     }
 
     /// Sees that nothing went wrong unnoticed, and ends the manager.
-    fn end(&self, backlog: u64) -> Result<(), Fault> {
+    pub(crate) fn end(&self, backlog: u64) -> Result<(), Fault> {
         let counts = self.manager.counts()?;
         let waiting = counts.ready + counts.running;
         let astray = counts.scheduled + counts.parked + counts.failed + counts.cancelled;
         if waiting != backlog || astray + counts.damaged > 0 {
             return Err(format!("the jobs are not where they should be: {counts:?}").into());
         }
-        self.gate.open();
+        if let Some(gate) = &self.gate {
+            gate.open();
+        }
         self.manager.shutdown(PATIENCE)?;
         Ok(())
     }
