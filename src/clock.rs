@@ -22,6 +22,11 @@ impl Steady {
                 .saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
         )
     }
+
+    /// How long it is after `earlier`; zero where it is not.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
 }
 
 /// One moment by both clocks.

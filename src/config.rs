@@ -16,6 +16,8 @@ pub struct Queue {
     pub(crate) name: String,
     pub(crate) workers: usize,
     pub(crate) hand_over: usize,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) substitutes: Option<usize>,
 }
 
 impl Queue {
@@ -26,6 +28,8 @@ impl Queue {
             name: name.into(),
             workers: cores,
             hand_over: 1_024,
+            timeout: None,
+            substitutes: None,
         }
     }
 
@@ -33,6 +37,21 @@ impl Queue {
     /// cores. Zero accepts jobs and runs none.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
+        self
+    }
+
+    /// How long an attempt of jobs may take that do not
+    /// [say so themselves](crate::Policy::timeout). The default is as long as they like.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// How many threads at most stand in for those that are stuck in jobs beyond their time-outs. The
+    /// default is as many as there are workers. Beyond that the pool has fewer free ones until a stuck
+    /// one returns.
+    pub fn substitutes(mut self, threads: usize) -> Self {
+        self.substitutes = Some(threads);
         self
     }
 

@@ -1,9 +1,11 @@
 use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
 
-use jobkeep_store::{JobNumber, JobRecord, State, Token};
+use jobkeep_store::{JobNumber, JobRecord, State, Timestamp, Token};
 
+use crate::clock::Steady;
 use crate::config::check_batch;
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
 use crate::{Draft, Error, Job, NewJob, payload};
@@ -42,10 +44,19 @@ impl Context {
         self.attempt
     }
 
-    /// Somebody asked to cancel the job, or the manager shuts down and its grace has ended. A job that
-    /// takes long should look now and then, and return; a thread cannot be stopped from outside.
+    /// Somebody asked to cancel the job, its time-out is over, or the manager shuts down and its grace
+    /// has ended. A job that takes long should look now and then, and return; a thread cannot be
+    /// stopped from outside.
     pub fn is_cancelled(&self) -> bool {
         self.running.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// How long the attempt may still take, where it has a [time-out](crate::Policy::timeout); zero
+    /// when that is over.
+    pub fn time_left(&self) -> Option<Duration> {
+        let limit = *self.running.limit.lock();
+        let left = limit?.deadline.since(self.runtime.now());
+        Some(left)
     }
 
     /// Says how far the job is, for [`Status::progress`](crate::Status::progress). Kept in RAM only.
@@ -178,6 +189,8 @@ impl Context {
 pub(crate) trait Runtime: Send + Sync {
     fn resources(&self) -> &Resources;
 
+    fn now(&self) -> Steady;
+
     /// Writes the job with this payload, and has the hand follow.
     fn checkpoint(&self, number: JobNumber, hand: &mut Hand, payload: Vec<u8>)
     -> Result<(), Error>;
@@ -246,6 +259,8 @@ pub(crate) fn cut(mut text: String, bytes: usize) -> String {
 pub(crate) struct Running {
     pub(crate) number: JobNumber,
     pub(crate) cancelled: AtomicBool,
+    /// Where the attempt has a time-out.
+    pub(crate) limit: Mutex<Option<Limit>>,
     pub(crate) progress: Mutex<Option<(u64, u64)>>,
     pub(crate) log: Mutex<Vec<String>>,
 }
@@ -255,6 +270,7 @@ impl Running {
         Self {
             number,
             cancelled: AtomicBool::new(false),
+            limit: Mutex::new(None),
             progress: Mutex::new(None),
             log: Mutex::new(Vec::new()),
         }
@@ -264,6 +280,14 @@ impl Running {
     pub(crate) fn said(&self) -> (Option<(u64, u64)>, Vec<String>) {
         (*self.progress.lock(), self.log.lock().clone())
     }
+}
+
+/// How long an attempt may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limit {
+    pub(crate) started: Timestamp,
+    pub(crate) deadline: Steady,
+    pub(crate) timeout_ms: u64,
 }
 
 /// Shared application state, one value a type.

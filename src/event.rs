@@ -302,10 +302,6 @@ impl Event {
         Self::Parked(Parked { about, reason })
     }
 
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the time-outs, which nothing enforces yet")
-    )]
     pub(crate) fn stuck(job: JobNumber, record: &JobRecord, thread: String, at: Timestamp) -> Self {
         Self::Stuck(Stuck {
             about: About::of(job, record, at),

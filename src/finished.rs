@@ -127,6 +127,8 @@ pub enum Reason {
     Panicked,
     /// Somebody cancelled it, or it cancelled itself.
     Cancelled,
+    /// Its last attempt ran longer than its time-out.
+    TimedOut,
 }
 
 impl Failure {
@@ -134,6 +136,7 @@ impl Failure {
         let reason = match record.state {
             State::Failed(FailureKind::Permanent) => Reason::Permanent,
             State::Failed(FailureKind::Panicked) => Reason::Panicked,
+            State::Failed(FailureKind::TimedOut) => Reason::TimedOut,
             State::Cancelled => Reason::Cancelled,
             _ => Reason::Error,
         };
@@ -147,6 +150,7 @@ impl Failure {
                 format!("panicked at {location}: {message}")
             }
             Some(AttemptEnd::Panicked { message, .. }) => format!("panicked: {message}"),
+            Some(AttemptEnd::TimedOut(ms)) => format!("ran longer than its time-out of {ms} ms"),
             _ => "before it ran".into(),
         };
         Self {

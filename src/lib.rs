@@ -106,7 +106,7 @@ pub use options::{Draft, NewJob};
 pub use page::{ListedJob, Page};
 pub use receipt::{AnyJob, Receipt};
 pub use retry::Policy;
-pub use runtime::{Health, Recovery, Shutdown, StillRunning};
+pub use runtime::{Health, Recovery, Shutdown, StillRunning, Stuck};
 pub use submission::Submission;
 
 #[cfg(any(doc, doctest))]

@@ -10,7 +10,9 @@ use crate::core::Counts;
 use crate::enqueue::first;
 use crate::finished::{Completed, Finished, Status};
 use crate::receipt::Origin;
-use crate::runtime::{self, Command, Health, Recovery, Shared, Shutdown, StillRunning, WhenFull};
+use crate::runtime::{
+    self, Command, Health, Recovery, Shared, Shutdown, StillRunning, Stuck, WhenFull,
+};
 use crate::sync::Arc;
 use crate::{Builder, Draft, Enqueue, Error, Job, NewJob, Receipt};
 
@@ -49,6 +51,13 @@ impl Manager {
     /// Whether the store takes what is written to it, and since when it does not.
     pub fn health(&self) -> Health {
         self.shared().health.show()
+    }
+
+    /// The threads of this process that still run a job of this store whose attempt is over: beyond its
+    /// [time-out](crate::Policy::timeout), or since a manager before this one ended. Each holds its
+    /// job back, and memory; one that never returns calls for a restart of the process.
+    pub fn stuck(&self) -> Vec<Stuck> {
+        self.shared().stuck()
     }
 
     /// Queues a job, or a [`NewJob`] with its options. Waits for room where the inbox is full.

@@ -28,6 +28,7 @@ pub struct NewJob<J> {
     key: Option<String>,
     attempts: Option<u32>,
     backoff: Option<Backoff>,
+    timeout: Option<Duration>,
     durability: Option<Durability>,
 }
 
@@ -50,6 +51,7 @@ impl<J: Job> NewJob<J> {
             key: None,
             attempts: None,
             backoff: None,
+            timeout: None,
             durability: None,
         }
     }
@@ -103,6 +105,13 @@ impl<J: Job> NewJob<J> {
         self
     }
 
+    /// How long an attempt may take: see [`Policy::timeout`](crate::Policy::timeout). Zero means as long
+    /// as it likes, whatever the policy and the queue say.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
     /// What it waits for before it counts as accepted; else
     /// [`Builder::durability`](crate::Builder::durability) says it.
     ///
@@ -134,6 +143,7 @@ impl<J: Job> NewJob<J> {
             key: self.key,
             attempts: self.attempts.unwrap_or(J::POLICY.attempts),
             backoff: self.backoff.unwrap_or(J::POLICY.backoff),
+            timeout_ms: self.timeout.map(retry::millis).or(J::POLICY.timeout_ms),
             durability: self.durability,
         })
     }
@@ -157,6 +167,8 @@ pub struct Draft {
     pub(crate) key: Option<String>,
     pub(crate) attempts: u32,
     pub(crate) backoff: Backoff,
+    /// Else the queue decides.
+    pub(crate) timeout_ms: Option<u64>,
     /// Else the manager decides.
     pub(crate) durability: Option<Durability>,
 }

@@ -21,6 +21,7 @@ pub struct Policy {
     pub(crate) backoff: Backoff,
     pub(crate) queue: &'static str,
     pub(crate) priority: Priority,
+    pub(crate) timeout_ms: Option<u64>,
 }
 
 impl Policy {
@@ -36,6 +37,7 @@ impl Policy {
             },
             queue: "default",
             priority: Priority::Normal,
+            timeout_ms: None,
         }
     }
 
@@ -52,6 +54,20 @@ impl Policy {
     /// to milliseconds; a `base` of zero retries at once.
     pub const fn backoff(mut self, base: Duration, cap: Duration) -> Self {
         self.backoff = backoff(base, cap);
+        self
+    }
+
+    /// How long an attempt may take; else [`Queue::timeout`](crate::Queue::timeout) says it, and where
+    /// nobody does, as long as it likes. Rounded down to milliseconds; zero means as long as it likes,
+    /// whatever the queue says.
+    ///
+    /// When the time is over, [`Context::is_cancelled`](crate::Context::is_cancelled) says so to the
+    /// job, and its attempt is settled as timed out: a failure that is tried again like others. What
+    /// the job returns later counts for nothing. A thread cannot be stopped from outside: the next
+    /// attempt does not start before the old thread has returned, and
+    /// [`Manager::stuck`](crate::Manager::stuck) names it meanwhile.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout_ms = Some(millis(timeout));
         self
     }
 
@@ -85,7 +101,7 @@ pub(crate) const fn backoff(base: Duration, cap: Duration) -> Backoff {
     clippy::cast_possible_truncation,
     reason = "half a billion years fit; `try_from` is not const"
 )]
-const fn millis(span: Duration) -> u64 {
+pub(crate) const fn millis(span: Duration) -> u64 {
     span.as_millis() as u64
 }
 

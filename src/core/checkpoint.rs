@@ -86,6 +86,7 @@ pub(super) mod tests {
             key_retention: Duration::ZERO,
             probation: Duration::ZERO,
             observed: false,
+            stuck: Vec::new(),
         };
         let (store, tag) = (StoreId(1), OpeningTag(1));
         let mut engine =

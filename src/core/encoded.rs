@@ -176,7 +176,7 @@ pub(crate) fn accept(
         finished: None,
         max_attempts: draft.attempts.max(1),
         backoff: draft.backoff,
-        timeout_ms: None,
+        timeout_ms: draft.timeout_ms,
         attempts: 0,
         interruptions: 0,
         unclean_ends: 0,

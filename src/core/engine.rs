@@ -13,6 +13,7 @@ use super::expiry::{Expiry, Next};
 use super::flight::Flight;
 use super::fresh::Fresh;
 use super::group::{Counts, Group, Handed};
+use super::linger::Lingering;
 use super::open::Stored;
 use super::pause::Pauses;
 use super::probation::{Gate, Probation};
@@ -32,6 +33,8 @@ pub(crate) struct Rules {
     pub(crate) retention: Retention,
     pub(crate) key_retention: Duration,
     pub(crate) probation: Duration,
+    /// Jobs that threads of this process still run, whose attempts are over.
+    pub(crate) stuck: Vec<JobNumber>,
     /// Somebody hears of events.
     pub(crate) observed: bool,
 }
@@ -47,6 +50,7 @@ pub(crate) struct Engine {
     pub(super) uniques: Uniques,
     pub(super) expiry: Expiry,
     pub(super) probation: Probation,
+    pub(super) lingering: Lingering,
     pub(super) totals: Totals,
     stored_totals: Totals,
     /// Rows in *live*.
@@ -79,6 +83,7 @@ impl Engine {
             uniques: Uniques::new(rules.key_retention),
             expiry: Expiry::new(rules.retention, rules.key_retention, withdrawn),
             probation: Probation::new(fence.opening, rules.probation),
+            lingering: Lingering::new(rules.stuck.iter().copied()),
             totals,
             stored_totals: Totals::default(),
             live: 0,
@@ -176,7 +181,7 @@ impl Engine {
         let batch = &mut self.group.batch;
         batch.put_job(Key::live(number), head, columns);
         put_apart(batch, Key::body(number), body);
-        if line.known && state != StateKind::Parked {
+        if line.known && state != StateKind::Parked && !self.lingering.hold(number, line) {
             self.schedule.insert(number, line);
         }
     }
@@ -307,6 +312,11 @@ impl Engine {
         }
     }
 
+    /// Tells what has been made ready for an observer, once the group is written.
+    pub(crate) fn tell(&mut self, event: Option<Event>) {
+        self.group.events.extend(event);
+    }
+
     /// Lets retention work, within a budget that grows with what else this group does, so that it
     /// keeps up and never holds up a claim.
     pub(crate) fn prune(&mut self, budget: &mut usize) -> Result<Next, RowError> {
@@ -405,6 +415,7 @@ impl Engine {
         let totals = stored.totals.unwrap_or(self.totals);
         self.flight.roll_back();
         self.probation.roll_back(&self.flight);
+        self.lingering.roll_back();
         self.schedule = Schedule::new(rules.queues.len());
         self.pauses = Pauses::new(&rules.queues);
         self.pauses.restore(stored.paused);
@@ -427,8 +438,10 @@ impl Engine {
 
     pub(crate) fn counts(&self) -> Counts {
         let handed_over = self.flight.len() - self.flight.taken();
-        let ready = self.schedule.ready_count() + self.probation.waiting() + handed_over;
-        let scheduled = self.schedule.later_count();
+        let (held, held_ready) = self.lingering.counts();
+        let waiting = self.schedule.ready_count() + self.probation.waiting() + held_ready;
+        let ready = waiting + handed_over;
+        let scheduled = self.schedule.later_count() + held;
         let running = self.flight.taken();
         Counts {
             scheduled,

@@ -14,6 +14,7 @@ mod flight;
 mod follow;
 mod fresh;
 mod group;
+mod linger;
 mod list;
 mod open;
 mod operate;

@@ -88,7 +88,9 @@ impl Engine {
         if origins.known && !elsewhere {
             // A parked job is tried once more: what it lacked may be here now.
             let line = Line::new(origins, &place.state, place.priority, place.order);
-            self.schedule.insert(number, line);
+            if !self.lingering.hold(number, line) {
+                self.schedule.insert(number, line);
+            }
         }
         (place.state.kind() == StateKind::Ready).then_some(place.order)
     }
@@ -153,7 +155,8 @@ impl Engine {
         }
         let suspect = here.known
             && record.state == State::Ready
-            && self.probation.suspects(record.unclean_ends);
+            && self.probation.suspects(record.unclean_ends)
+            && !self.lingering.has(number);
         let job = EncodedJob::new(record, here, Apart::Leave, None)?;
         let line = job.line;
         self.file(number, job, key);

@@ -138,6 +138,7 @@ impl Engine {
         self.schedule.remove(number, line);
         self.unreadable.remove(&number);
         self.probation.remove(number);
+        self.lingering.release(number);
         self.observe(|at| Event::of(number, &record, at));
         let job = EncodedJob::new(record, here, Apart::Leave, None)?;
         self.file(number, job, key);
@@ -254,6 +255,7 @@ impl Engine {
                 self.schedule.remove(number, line);
                 self.unreadable.remove(&number);
                 self.probation.remove(number);
+                self.lingering.release(number);
                 self.live = self.live.saturating_sub(1);
                 let batch = &mut self.group.batch;
                 batch.delete(Key::live(number));

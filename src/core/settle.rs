@@ -49,6 +49,8 @@ pub(crate) enum Outcome {
     Panicked { message: String, location: String },
     /// The payload does not decode: the decoder's message.
     Undecodable(String),
+    /// It still runs, after so many milliseconds.
+    TimedOut(u64),
 }
 
 impl Outcome {
@@ -140,6 +142,12 @@ pub(crate) fn settle(
             };
             let delay = retry::delay(record.backoff, attempt_number, seed);
             retry_or_fail(&mut record, FailureKind::Panicked, attempt(end), now, delay)
+        }
+        Outcome::TimedOut(limit_ms) => {
+            body = leave(&mut record, payload, None)?;
+            let end = AttemptEnd::TimedOut(limit_ms);
+            let delay = retry::delay(record.backoff, attempt_number, seed);
+            retry_or_fail(&mut record, FailureKind::TimedOut, attempt(end), now, delay)
         }
         Outcome::Undecodable(message) => {
             body = leave(&mut record, payload, None)?;

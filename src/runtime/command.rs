@@ -5,6 +5,7 @@ use std::fmt;
 use jobkeep_store::{JobNumber, QueueName, StoreError, Token};
 
 use super::pause::Rest;
+use super::pool::Overdue;
 use crate::Error;
 use crate::core::{Counts, EncodedJob, KeyClaim, Seen, Settlement, Stand};
 use crate::finished::Status;
@@ -27,6 +28,12 @@ pub(crate) enum Command {
         number: JobNumber,
         token: Token,
         reason: String,
+    },
+    /// A job runs beyond its time-out.
+    TimeOut(Overdue),
+    /// The thread of a job that was given up has returned.
+    Returned {
+        job: JobNumber,
     },
     /// The value of a job that runs.
     Checkpoint {
@@ -127,7 +134,15 @@ impl Command {
 
     /// Somebody waits for it whose call can be refused; a worker's word is kept until it is written.
     pub(super) fn is_refusable(&self) -> bool {
-        !matches!(self, Self::Settle(_) | Self::Unreadable { .. })
+        !self.is_said_by_workers()
+    }
+
+    /// It is kept until it is written, and taken while the manager shuts down.
+    pub(super) fn is_said_by_workers(&self) -> bool {
+        matches!(
+            self,
+            Self::Settle(_) | Self::Unreadable { .. } | Self::TimeOut(_) | Self::Returned { .. }
+        )
     }
 
     /// It needs no write.
@@ -156,7 +171,10 @@ impl Command {
             Self::Paused { reply } => reply.refuse(cause),
             Self::Stand { reply, .. } => reply.refuse(cause),
             Self::Count { reply } => reply.refuse(cause),
-            Self::Settle(_) | Self::Unreadable { .. } => {}
+            Self::Settle(_)
+            | Self::Unreadable { .. }
+            | Self::TimeOut(_)
+            | Self::Returned { .. } => {}
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The only writer of the store.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use jobkeep_store::{JobNumber, RowError, StoreError};
@@ -131,6 +131,7 @@ impl Committer {
             self.quieten();
         }
         let rooms = self.look_at_pools();
+        self.look_at_deadlines();
         if self.is_refused_still() {
             return self.refuse_meanwhile();
         }
@@ -175,14 +176,16 @@ impl Committer {
     fn next_wake(&self) -> Option<Steady> {
         /// A sleep towards a wall time is cut into pieces, because the clock may be set meanwhile.
         const PIECE: Duration = Duration::from_secs(30);
+        let pools = self.shared.pools.iter();
+        let deadlines = pools.filter_map(|pool| pool.first_deadline());
         if let Some(trouble) = &self.trouble {
-            // Nothing that becomes due meanwhile could be written.
-            return Some(trouble.retry_at);
+            // Nothing else that becomes due meanwhile could be done.
+            return deadlines.chain([trouble.retry_at]).min();
         }
         let now = self.shared.clock.now();
         let (wall, steady) = self.engine.next_due();
         let wall = wall.map(|due| now.steady.after(due.since(now.wall).min(PIECE)));
-        wall.into_iter().chain(steady).min()
+        deadlines.chain(wall).chain(steady).min()
     }
 
     fn look_at_pools(&mut self) -> Vec<super::pool::View> {
@@ -329,18 +332,22 @@ impl Committer {
     fn account(&mut self) {
         // They have stopped: nothing is taken any more that this does not show.
         self.look_at_pools();
-        let pools = &self.shared.pools;
-        let mut running: HashMap<_, _> = pools.iter().flat_map(|pool| pool.all_running()).collect();
-        for job in self.engine.taken_jobs() {
-            let Some(thread) = running.remove(&job) else {
-                self.report.unrecorded.push(job);
-                continue;
-            };
-            for pool in pools {
-                pool.request_cancel(job);
-            }
-            self.report.still_running.push(StillRunning { job, thread });
+        let (shared, now) = (&self.shared, self.shared.clock.now().wall);
+        let mut running: BTreeMap<_, _> = BTreeMap::new();
+        for pool in &shared.pools {
+            running.extend(pool.give_up_all(|job, thread| {
+                shared.enter_stuck(&pool.queue, job, thread, now);
+            }));
         }
+        let lost = self
+            .engine
+            .taken_jobs()
+            .filter(|job| !running.contains_key(job));
+        self.report.unrecorded.extend(lost);
+        let still_running = running
+            .into_iter()
+            .map(|(job, thread)| StillRunning { job, thread });
+        self.report.still_running.extend(still_running);
         self.report.unrecorded.sort_unstable();
         self.report.unrecorded.dedup();
     }

@@ -1,11 +1,14 @@
 //! One attempt, from the claim to its settlement: load, decode and run, classify, settle.
 
+use std::time::Duration;
+
 use jobkeep_store::{JobNumber, Kept, Key};
 
 use super::command::Command;
 use super::panics;
 use super::shared::Shared;
-use crate::context::{Context, Drafts, Hand, Running};
+use crate::clock::Now;
+use crate::context::{Context, Drafts, Hand, Limit, Running};
 use crate::core::{self, Handed, Origins, Outcome, Run};
 use crate::event::Event;
 use crate::job::{JobError, Verdict};
@@ -34,7 +37,9 @@ fn attempt(
         origins,
         handler,
     } = load(shared, handed)?;
-    let started = shared.clock.now().wall;
+    let begun = shared.clock.now();
+    let started = begun.wall;
+    limit(shared, &hand, origins, running, begun);
     let thread: String = std::thread::current().name().unwrap_or_default().into();
     shared.observe(|| Event::started(number, &hand.record, thread.clone(), started));
     let (outcome, hand) = run(shared, hand, &payload, &*handler, running);
@@ -68,6 +73,24 @@ fn attempt(
     let mut settlement = core::settle(run, outcome, now, seed, key)?;
     settlement.follow_ups = follow_ups;
     Ok(Command::Settle(Box::new(settlement)))
+}
+
+/// Sets the attempt's time-out, where it has one.
+fn limit(shared: &Shared, hand: &Hand, origins: Origins, running: &Arc<Running>, begun: Now) {
+    let Some(pool) = shared.pools.get(usize::from(origins.queue)) else {
+        return;
+    };
+    let timeout_ms = hand.record.timeout_ms.or(pool.timeout_ms);
+    if let Some(timeout_ms) = timeout_ms.filter(|ms| *ms > 0) {
+        let deadline = begun.steady.after(Duration::from_millis(timeout_ms));
+        let limit = Limit {
+            started: begun.wall,
+            deadline,
+            timeout_ms,
+        };
+        pool.limit(running, limit);
+        shared.inbox.wake_by(deadline);
+    }
 }
 
 /// A job in hand.
@@ -192,7 +215,7 @@ fn fits(what: &str, bytes: Vec<u8>, option: &str, limit: usize) -> Result<Vec<u8
 }
 
 /// Different for every job of every store, so that waits spread.
-fn jitter_seed(shared: &Shared, number: JobNumber) -> u64 {
+pub(super) fn jitter_seed(shared: &Shared, number: JobNumber) -> u64 {
     let store = shared.origin.store.0;
     #[expect(clippy::cast_possible_truncation, reason = "both halves are folded in")]
     let folded = (store >> 64) as u64 ^ store as u64;

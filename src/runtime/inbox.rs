@@ -39,6 +39,8 @@ struct State {
     /// Something wants the committer to look at once.
     hurry: bool,
     asleep: bool,
+    /// The committer is to look at this moment, if it sleeps longer.
+    wake_by: Option<Steady>,
     /// The committer sleeps on though there are commands, unless something has haste.
     naps: bool,
     blocked: usize,
@@ -110,6 +112,7 @@ impl Inbox {
             refuses: None,
             hurry: false,
             asleep: false,
+            wake_by: None,
             naps: false,
             blocked: 0,
         };
@@ -178,10 +181,8 @@ impl Inbox {
         when_full: WhenFull,
         haste: Haste,
     ) -> Result<(Arc<Bell>, JobNumber), Error> {
-        let from_worker = matches!(
-            command,
-            Command::Settle(_) | Command::Unreadable { .. } | Command::Checkpoint { .. }
-        );
+        let from_worker =
+            command.is_said_by_workers() || matches!(command, Command::Checkpoint { .. });
         let weight = command.weight();
         let mut state = self.state.lock();
         loop {
@@ -233,7 +234,11 @@ impl Inbox {
         state.naps = nap.is_some();
         while !state.hurry && (state.naps || state.commands.is_empty()) {
             state.asleep = true;
-            let moment = if state.naps { nap } else { until };
+            let moment = if state.naps {
+                nap
+            } else {
+                until.into_iter().chain(state.wake_by).min()
+            };
             if self.arrived.wait(&mut state, &self.clock, moment) == Woken::Due
                 && !std::mem::take(&mut state.naps)
             {
@@ -242,6 +247,8 @@ impl Inbox {
         }
         state.asleep = false;
         state.hurry = false;
+        // What it was to look at is there to be seen.
+        state.wake_by = None;
         state.weight = 0;
         let taken = Taken {
             commands: std::mem::take(&mut state.commands),
@@ -269,6 +276,17 @@ impl Inbox {
     /// Nothing waits to be taken.
     pub(crate) fn is_empty(&self) -> bool {
         self.state.lock().commands.is_empty()
+    }
+
+    /// Has the committer look no later than at this moment, without a turn before.
+    pub(crate) fn wake_by(&self, moment: Steady) {
+        let mut state = self.state.lock();
+        if state.wake_by.is_none_or(|earlier| moment < earlier) {
+            state.wake_by = Some(moment);
+            if state.asleep {
+                self.arrived.wake_one();
+            }
+        }
     }
 
     /// Makes the committer look again.

@@ -83,7 +83,10 @@ impl<'a> Lent<'a> {
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
         if let Some(job) = self.job {
-            self.pool.done(job);
+            let done = self.pool.done(job);
+            if done.was_stuck {
+                self.shared.has_returned(job);
+            }
         }
         panics::lend_this_thread(self.owner);
         if self.pool.give_back() {

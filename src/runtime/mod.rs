@@ -14,10 +14,12 @@ mod health;
 mod inbox;
 #[cfg(feature = "testing")]
 mod lent;
+mod living;
 mod lost;
 #[cfg(all(test, jobkeep_model))]
 mod models;
 mod observe;
+mod overrun;
 mod panics;
 mod pause;
 mod pool;
@@ -40,6 +42,7 @@ pub use health::Health;
 pub(crate) use inbox::WhenFull;
 #[cfg(feature = "testing")]
 pub(crate) use lent::run_next;
+pub use living::Stuck;
 pub(crate) use panics::is_own_thread;
 pub(crate) use pause::{Rest, Rested};
 pub(crate) use shared::{FindError, Shared};

@@ -1,14 +1,16 @@
 //! The threads of one queue, and the shelf that jobs are handed over on.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jobkeep_store::{JobNumber, QueueName, Token};
 
 use super::inbox::Haste;
 use super::signal::Signal;
-use crate::clock::Clock;
-use crate::context::Running;
+use crate::clock::{Clock, Steady};
+use crate::config::Queue;
+use crate::context::{Limit, Running};
 use crate::core::{Handed, Order};
+use crate::retry;
 use crate::sync::{Arc, Mutex, Ordering};
 
 /// A queue's workers, and their shelf.
@@ -28,6 +30,9 @@ pub(crate) struct Pool {
     pub(crate) queue: QueueName,
     pub(crate) workers: usize,
     hand_over: usize,
+    most_substitutes: usize,
+    /// The time-out of jobs that do not say so themselves.
+    pub(crate) timeout_ms: Option<u64>,
     state: Mutex<State>,
     work: Signal,
 }
@@ -45,6 +50,12 @@ struct State {
     /// Workers without a job, asleep or not.
     idle: usize,
     asleep: usize,
+    /// Jobs with time-outs, by the moments when these are over.
+    deadlines: BTreeSet<(Steady, JobNumber)>,
+    /// Threads that stand in for stuck ones, which have not returned.
+    substitutes: usize,
+    /// The place of the last thread that was started.
+    place: usize,
     /// Jobs that workers were done with since the committer last looked.
     finished: usize,
     /// Threads that have not ended.
@@ -56,6 +67,25 @@ struct State {
 struct OnWorker {
     running: Arc<Running>,
     thread: Arc<str>,
+    /// Its attempt is over for everybody but its thread.
+    stuck: bool,
+}
+
+/// A job that runs beyond its time-out.
+#[derive(Debug)]
+pub(crate) struct Overdue {
+    pub(crate) running: Arc<Running>,
+    pub(crate) thread: String,
+}
+
+/// What a worker is told when it is done with a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Done {
+    pub(crate) haste: Haste,
+    /// The job had been given up.
+    pub(crate) was_stuck: bool,
+    /// Another thread stands in for this one: it is to end.
+    pub(crate) retires: bool,
 }
 
 /// What the committer sees of a pool before it claims for it.
@@ -89,6 +119,7 @@ impl State {
         let on_worker = OnWorker {
             running: Arc::clone(&running),
             thread: Arc::clone(thread),
+            stuck: false,
         };
         self.idle -= 1;
         self.taken.push(order.number);
@@ -98,7 +129,8 @@ impl State {
 }
 
 impl Pool {
-    pub(crate) fn new(queue: QueueName, workers: usize, hand_over: usize) -> Self {
+    pub(crate) fn new(queue: &Queue) -> Self {
+        let workers = queue.workers;
         let state = State {
             shelf: BTreeMap::new(),
             filled: 0,
@@ -106,14 +138,19 @@ impl Pool {
             running: HashMap::new(),
             idle: workers,
             asleep: 0,
+            deadlines: BTreeSet::new(),
+            substitutes: 0,
+            place: workers,
             finished: 0,
             living: 0,
             stopping: false,
         };
         Self {
-            queue,
+            queue: queue.name.as_str().into(),
             workers,
-            hand_over,
+            hand_over: queue.hand_over,
+            most_substitutes: queue.substitutes.unwrap_or(workers),
+            timeout_ms: queue.timeout.map(retry::millis),
             state: Mutex::new(state),
             work: Signal::default(),
         }
@@ -186,16 +223,116 @@ impl Pool {
 
     /// A worker is done with its job. Said before the job's end is reported, so that the turn which
     /// learns of the end finds the worker free: nothing else would wake the committer for it.
-    pub(crate) fn done(&self, number: JobNumber) -> Haste {
+    pub(crate) fn done(&self, number: JobNumber) -> Done {
         let mut state = self.state.lock();
-        state.running.remove(&number);
+        let on_worker = state.running.remove(&number);
+        if let Some(on_worker) = &on_worker
+            && let Some(limit) = *on_worker.running.limit.lock()
+        {
+            state.deadlines.remove(&(limit.deadline, number));
+        }
         state.finished += 1;
-        state.idle += 1;
-        if 4 * state.shelf.len() > state.filled {
+        let was_stuck = on_worker.is_some_and(|on_worker| on_worker.stuck);
+        let retires = was_stuck && state.substitutes > 0;
+        if retires {
+            state.substitutes -= 1;
+        } else {
+            state.idle += 1;
+        }
+        let haste = if 4 * state.shelf.len() > state.filled {
             Haste::Soon
         } else {
             Haste::Now
+        };
+        Done {
+            haste,
+            was_stuck,
+            retires,
         }
+    }
+
+    /// The job that a worker begins may take so long. Whoever waits for the committer to see to that
+    /// [tells it](super::inbox::Inbox::wake_by) afterwards.
+    pub(crate) fn limit(&self, running: &Running, limit: Limit) {
+        let mut state = self.state.lock();
+        *running.limit.lock() = Some(limit);
+        state.deadlines.insert((limit.deadline, running.number));
+    }
+
+    /// When the first time-out of a running job is over.
+    pub(crate) fn first_deadline(&self) -> Option<Steady> {
+        let state = self.state.lock();
+        state.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+
+    /// Gives up the jobs whose time-outs are over, and tells them. `give_up` is called for each under
+    /// the pool's lock, so that its thread cannot return in between.
+    pub(crate) fn overdue(
+        &self,
+        now: Steady,
+        mut give_up: impl FnMut(JobNumber, &str),
+    ) -> Vec<Overdue> {
+        let mut state = self.state.lock();
+        let mut overdue = Vec::new();
+        while let Some(&(deadline, number)) = state.deadlines.first()
+            && deadline <= now
+        {
+            state.deadlines.pop_first();
+            if let Some(on_worker) = state.running.get_mut(&number) {
+                on_worker.running.cancelled.store(true, Ordering::Relaxed);
+                on_worker.stuck = true;
+                give_up(number, &on_worker.thread);
+                overdue.push(Overdue {
+                    running: Arc::clone(&on_worker.running),
+                    thread: on_worker.thread.as_ref().into(),
+                });
+            }
+        }
+        overdue
+    }
+
+    /// Gives up all jobs that still run: the manager ends. Returns them with the names of their
+    /// threads; `give_up` is called for those that had not been.
+    pub(crate) fn give_up_all(
+        &self,
+        mut give_up: impl FnMut(JobNumber, &str),
+    ) -> Vec<(JobNumber, String)> {
+        let mut state = self.state.lock();
+        let mut all = Vec::new();
+        for (&number, on_worker) in &mut state.running {
+            on_worker.running.cancelled.store(true, Ordering::Relaxed);
+            if !std::mem::replace(&mut on_worker.stuck, true) {
+                give_up(number, &on_worker.thread);
+            }
+            all.push((number, on_worker.thread.as_ref().into()));
+        }
+        all
+    }
+
+    /// The place of a new thread that is to stand in for a stuck one; `None` where there are enough,
+    /// or the pool stops. It counts as free from now on, and is to be [taken
+    /// back](Self::no_substitute) where it cannot be started.
+    pub(crate) fn substitute(&self) -> Option<usize> {
+        let mut state = self.state.lock();
+        let most = if self.workers == 0 {
+            0
+        } else {
+            self.most_substitutes
+        };
+        if state.stopping || state.substitutes >= most {
+            return None;
+        }
+        state.substitutes += 1;
+        state.idle += 1;
+        state.place += 1;
+        Some(state.place)
+    }
+
+    /// The substitute could not be started.
+    pub(crate) fn no_substitute(&self) {
+        let mut state = self.state.lock();
+        state.substitutes -= 1;
+        state.idle -= 1;
     }
 
     /// The next job for a worker, or `None` when it is to end.
@@ -247,12 +384,13 @@ impl Pool {
         !self.state.lock().shelf.is_empty()
     }
 
-    /// A job that a worker has now.
+    /// A job that a worker has now, and whose attempt is not over.
     pub(crate) fn running(&self, number: JobNumber) -> Option<Arc<Running>> {
         self.state
             .lock()
             .running
             .get(&number)
+            .filter(|on| !on.stuck)
             .map(|on| Arc::clone(&on.running))
     }
 

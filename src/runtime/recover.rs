@@ -109,8 +109,10 @@ impl Committer {
         };
         let stored = opener.stored(Some(self.engine.fence()));
         let stored = stored.map_err(|why| self.lost(cause, why))?;
-        self.engine
-            .roll_back(&rules(&shared.config, shared.observing.is_some()), stored);
+        self.engine.roll_back(
+            &rules(&shared.config, shared.observing.is_some(), Vec::new()),
+            stored,
+        );
         let restored = opener.restore(&mut self.engine, &mut Recovery::default());
         restored.map(drop).map_err(|why| self.lost(cause, why))
     }

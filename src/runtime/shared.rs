@@ -217,6 +217,10 @@ impl Ending {
         state.workers = workers;
     }
 
+    pub(super) fn keep_thread(&self, worker: JoinHandle<()>) {
+        self.state.lock().workers.push(worker);
+    }
+
     /// The committer's last word. What ends after it belongs to nobody's report.
     pub(crate) fn announce(&self, report: Shutdown) {
         let mut state = self.state.lock();

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use jobkeep_store::{
     Alone, Closing, Durability, InFlight, JobNumber, JobRecord, Key, Opening, OpeningTag, Place,
-    QueueName, QueueStore, RowError, Space, StoreError, StoreId, Timestamp, get_typed, open_row,
+    QueueStore, RowError, Space, StoreError, StoreId, Timestamp, get_typed, open_row,
 };
 
+use super::command::Command;
 use super::committer::Committer;
 use super::health::HealthBoard;
-use super::inbox::Inbox;
+use super::inbox::{Haste, Inbox};
+use super::living::{stuck_in, watch};
 use super::lost::Lost;
 use super::pool::Pool;
 use super::shared::Shared;
@@ -77,7 +79,6 @@ pub(super) fn take_over(
     let positions = positions(&config);
     let identity = store.identity().map_err(|cause| Error::store(ACT, cause))?;
     let (tag, new_store) = random().map_err(|cause| Error::host(ACT, cause))?;
-    let rules = rules(&config, observed);
     let origins = |queue: &str, name: &str| {
         let &queue = positions.get(queue)?;
         Some(Origins {
@@ -96,16 +97,16 @@ pub(super) fn take_over(
     let store_id = identity
         .fence
         .map_or(StoreId(new_store), |fence| fence.store);
+    // Those that return from now on are told by the watch below.
+    let stuck: Vec<_> = stuck_in(store_id).iter().map(|stuck| stuck.job).collect();
+    let rules = rules(&config, observed, stuck.clone());
     let opened = reader
         .open(&rules, stored, store_id, OpeningTag(tag))
         .map_err(|cause| Error::store(ACT, cause))?;
     let pools = config
         .queues
         .iter()
-        .map(|queue| {
-            let name = QueueName::from(queue.name.as_str());
-            Arc::new(Pool::new(name, queue.workers, queue.hand_over))
-        })
+        .map(|queue| Arc::new(Pool::new(queue)))
         .collect();
     let origin = Origin {
         server: config.server.clone(),
@@ -138,10 +139,16 @@ pub(super) fn take_over(
         clock,
     });
     shared.clock.tell(&shared.ending);
+    watch(store_id, &shared.inbox);
+    let still: Vec<_> = shared.stuck().iter().map(|stuck| stuck.job).collect();
+    for job in stuck.into_iter().filter(|job| !still.contains(job)) {
+        let returned = Command::Returned { job };
+        drop(shared.inbox.report(returned, Haste::Now));
+    }
     Ok((shared, opened.engine, opened.recovery))
 }
 
-pub(super) fn rules(config: &Config, observed: bool) -> Rules {
+pub(super) fn rules(config: &Config, observed: bool, stuck: Vec<JobNumber>) -> Rules {
     Rules {
         queues: config
             .queues
@@ -149,6 +156,7 @@ pub(super) fn rules(config: &Config, observed: bool) -> Rules {
             .map(|queue| queue.name.as_str().into())
             .collect(),
         observed,
+        stuck,
         retention: config.retention,
         key_retention: config.key_retention,
         probation: config.probation,
@@ -358,7 +366,7 @@ fn start_threads(
     Ok(())
 }
 
-fn start_worker(
+pub(super) fn start_worker(
     shared: &Arc<Shared>,
     pool: &Arc<Pool>,
     place: usize,
@@ -383,9 +391,15 @@ pub(super) fn work(shared: &Arc<Shared>, pool: &Pool) {
     while let Some((handed, running)) = pool.next(&thread, &shared.clock) {
         let number = handed.order.number;
         let command = execute::execute(shared, handed, &running);
-        let haste = pool.done(number);
+        let done = pool.done(number);
         // Where nobody reads it any more, the committer's last word names the job.
-        drop(shared.inbox.report(command, haste));
+        drop(shared.inbox.report(command, done.haste));
+        if done.was_stuck {
+            shared.has_returned(number);
+        }
+        if done.retires {
+            break;
+        }
     }
     pool.thread_ended();
     // The committer may be waiting for the last of us.

@@ -41,6 +41,11 @@ impl Committer {
                 self.engine.park_unreadable(*number, *token, reason.clone());
                 Ok(())
             }
+            Command::TimeOut(overdue) => self.time_out(overdue),
+            Command::Returned { job } => {
+                self.engine.returned(*job);
+                Ok(())
+            }
             Command::Checkpoint {
                 number,
                 token,
@@ -221,7 +226,7 @@ impl Committer {
     }
 
     /// The job as this group has left it.
-    fn find(&mut self, number: JobNumber) -> Result<Result<Found, Error>, StoreError> {
+    pub(super) fn find(&mut self, number: JobNumber) -> Result<Result<Found, Error>, StoreError> {
         if self.engine.touches(number) {
             // What the store shows of it is not what this group has made of it.
             self.commit()?;

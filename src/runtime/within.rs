@@ -5,7 +5,7 @@ use jobkeep_store::JobNumber;
 use super::command::Command;
 use super::inbox::WhenFull;
 use super::shared::Shared;
-use crate::clock::Now;
+use crate::clock::{Now, Steady};
 use crate::context::{Hand, Resources, Runtime};
 use crate::core::{self, FollowUps, Origins, Outcome, Run};
 use crate::{Draft, Error};
@@ -13,6 +13,10 @@ use crate::{Draft, Error};
 impl Runtime for Shared {
     fn resources(&self) -> &Resources {
         &self.resources
+    }
+
+    fn now(&self) -> Steady {
+        self.clock.now().steady
     }
 
     fn checkpoint(

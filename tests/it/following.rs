@@ -473,8 +473,8 @@ pub(crate) fn an_end_of_an_older_opening_has_no_jobs_that_follow(place: &dyn Pla
     door.arrived();
     older.shutdown(Duration::ZERO).unwrap();
     let newer = through(one_worker(place), &newer_door).start().unwrap();
-    newer_door.arrived();
     door.open(1);
+    newer_door.arrived();
     newer_door.open(1);
     newer.wait(&receipt, PATIENCE).unwrap();
     assert_eq!(parked(&newer), 0);

@@ -78,7 +78,8 @@ fn on_a_full_disk(folder: PathBuf) {
     }
     assert_eq!(ended, jobs);
     accepted.push(manager.enqueue(work("x".repeat(100_000))).unwrap());
-    manager.shutdown(std::time::Duration::ZERO).unwrap();
+    door.open(1);
+    manager.shutdown(PATIENCE).unwrap();
     let manager = succeeding(builder()).start().unwrap();
     for receipt in &accepted {
         manager.wait(receipt, PATIENCE).unwrap();

@@ -32,6 +32,7 @@ mod listing;
 mod observing;
 mod operating;
 mod ordering;
+mod overrunning;
 mod parking;
 mod place;
 mod receipts;
@@ -163,6 +164,19 @@ behaviours! {
         a_store_that_cannot_be_opened_again_stops_the_manager
         a_key_that_cannot_be_read_once_is_read_again
         a_retry_whose_write_was_refused_comes_once;
+    overrunning:
+        a_job_that_outlasts_its_time_out_fails_and_its_late_end_counts_for_nothing
+        a_job_is_told_that_its_time_is_over
+        the_next_attempt_waits_for_the_old_thread
+        the_next_attempt_of_another_manager_waits_for_the_old_thread_too
+        substitutes_stand_in_for_stuck_threads_up_to_a_cap
+        a_time_out_follows_the_job_then_its_type_then_its_queue
+        a_job_that_ends_in_time_is_never_stuck
+        a_shutdown_names_a_stuck_thread_and_does_not_wait_beyond_its_grace
+        a_time_out_whose_write_was_refused_is_recorded_once
+        a_large_job_that_times_out_keeps_its_payload
+        a_cancelled_job_that_times_out_is_cancelled
+        a_job_that_waits_for_its_old_thread_is_cancelled_or_removed_like_any_other;
     suspecting:
         a_single_unclean_end_makes_nobody_a_suspect
         suspects_run_one_at_a_time_with_nothing_beside_them

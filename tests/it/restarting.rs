@@ -66,6 +66,8 @@ pub(crate) fn what_waited_runs_after_a_restart(place: &dyn Place) {
 pub(crate) fn what_was_in_flight_is_interrupted_and_runs_again(place: &dyn Place) {
     let door = Door::new();
     let ([receipt, waiting], old_thread) = leave_in_flight(place, &door);
+    door.open(1);
+    old_thread.wait();
     let manager = succeeding(one_worker(place)).start().unwrap();
     assert_eq!(
         (manager.recovery().waiting, manager.recovery().interrupted),
@@ -85,8 +87,6 @@ pub(crate) fn what_was_in_flight_is_interrupted_and_runs_again(place: &dyn Place
     );
     let waited = manager.wait(&waiting, PATIENCE).unwrap();
     assert_eq!((waited.attempts(), waited.interruptions()), (1, 0));
-    door.open(1);
-    old_thread.wait();
 }
 
 pub(crate) fn the_late_end_of_an_older_opening_changes_nothing(place: &dyn Place) {
@@ -94,13 +94,16 @@ pub(crate) fn the_late_end_of_an_older_opening_changes_nothing(place: &dyn Place
     let ([receipt, _], old_thread) = leave_in_flight(place, &door);
     let inside = Door::new();
     let manager = through(one_worker(place), &inside).start().unwrap();
-    assert_eq!(inside.arrived(), "a");
-    // The job is in flight again, under another token.
+    // The job waits for its old thread, and lets the other one before it.
+    assert_eq!(inside.arrived(), "b");
     door.open(1);
     old_thread.wait();
+    inside.open(1);
+    // The job is in flight again, under another token.
+    assert_eq!(inside.arrived(), "a");
     let status = until(&manager, &receipt, StateKind::Running);
     assert_eq!((status.attempts(), status.history().len()), (0, 1));
-    inside.open(2);
+    inside.open(1);
     let done = manager.wait(&receipt, PATIENCE).unwrap();
     assert_eq!((done.job().runs, done.attempts()), (1, 1));
     assert_eq!(done.into_output().unwrap(), "a done");
@@ -117,6 +120,7 @@ pub(crate) fn interruptions_add_up_and_spend_no_attempt(place: &dyn Place) {
         door.arrived();
         until(&manager, receipt, StateKind::Running);
         manager.shutdown(Duration::ZERO).unwrap();
+        door.open(1);
     }
     let manager = succeeding(one_worker(place)).start().unwrap();
     let done = manager.wait(&receipt.take().unwrap(), PATIENCE).unwrap();
@@ -131,8 +135,12 @@ pub(crate) fn interruptions_add_up_and_spend_no_attempt(place: &dyn Place) {
             interrupted
         ]
     );
-    for door in &doors {
-        door.open(1);
+}
+
+/// Returns when no thread of an ended manager has a job any more.
+pub(crate) fn until_nothing_is_stuck(manager: &Manager) {
+    while !manager.stuck().is_empty() {
+        std::thread::yield_now();
     }
 }
 
@@ -259,6 +267,8 @@ pub(crate) fn the_order_is_the_same_after_a_restart(place: &dyn Place) {
     let (clock, old_door) = (ManualClock::new(), Door::new());
     let manager = fill(place, &clock, &old_door);
     manager.shutdown(Duration::ZERO).unwrap();
+    old_door.open(1);
+    until_nothing_is_stuck(&manager);
     clock.advance(SECOND);
     let door = Door::new();
     let _manager = guarded(place, &clock, &door);
@@ -268,7 +278,6 @@ pub(crate) fn the_order_is_the_same_after_a_restart(place: &dyn Place) {
     let [urgent, high, rest @ ..] = ORDER;
     let expected: Vec<_> = [urgent, high, "holder"].into_iter().chain(rest).collect();
     assert_eq!(order, expected);
-    old_door.open(1);
 }
 
 pub(crate) fn a_clock_set_back_between_two_processes_keeps_the_order(place: &dyn Place) {

@@ -8,6 +8,7 @@ use jobkeep::{AttemptEnd, Builder, Manager, ParkReason, Queue, Receipt, StateKin
 use jobkeep_store::conformance::{Fault, Lasting, Operation};
 
 use crate::place::{Door, HOUR, PATIENCE, Place, SECOND, Work, succeeding, through, work};
+use crate::restarting::until_nothing_is_stuck;
 use crate::retrying::until;
 
 const PROBATION: Duration = Duration::from_secs(30);
@@ -36,6 +37,7 @@ fn die_beside(place: &dyn Place, labels: &[&str], receipts: &mut Vec<Receipt<Wor
     assert_eq!(arrived, labels);
     kill(&manager, &faults);
     door.open(labels.len());
+    until_nothing_is_stuck(&manager);
 }
 
 fn kill(manager: &Manager, faults: &jobkeep_store::conformance::Faults) {
@@ -136,6 +138,7 @@ pub(crate) fn a_job_beside_which_the_process_died_alone_is_parked(place: &dyn Pl
     assert_eq!(door.arrived(), "a");
     kill(&manager, &faults);
     door.open(1);
+    until_nothing_is_stuck(&manager);
     drop(manager);
 
     let door = Door::new();
@@ -202,6 +205,7 @@ pub(crate) fn any_other_end_frees_a_suspect(place: &dyn Place) {
     door.arrived();
     kill(&manager, &faults);
     door.open(2);
+    until_nothing_is_stuck(&manager);
     drop(manager);
     let door = Door::new();
     let manager = through(builder(place, 2), &door)

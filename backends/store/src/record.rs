@@ -187,6 +187,8 @@ pub enum FailureKind {
     Permanent,
     /// Its last attempt panicked.
     Panicked,
+    /// Its last attempt ran longer than its time-out.
+    TimedOut,
 }
 
 /// The priority of a job within its queue.
@@ -293,6 +295,8 @@ pub enum AttemptEnd {
     },
     /// The payload did not decode: the decoder's message.
     Undecodable(String),
+    /// The job ran longer than so many milliseconds, its time-out.
+    TimedOut(u64),
 }
 
 /// Which opening may write, and its last commit. The store keeps it and checks it: see

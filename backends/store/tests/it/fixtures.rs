@@ -82,6 +82,7 @@ fn jobs() -> Vec<Fixture> {
             records::failed_for(FailureKind::Permanent),
         ),
         fixture("job_cancelled", done(10), records::cancelled()),
+        fixture("job_timed_out", done(11), records::timed_out()),
         fixture(
             "body",
             Key::body(JobNumber(2)),

@@ -89,6 +89,14 @@ pub(crate) fn parked() -> JobRecord {
     }
 }
 
+pub(crate) fn timed_out() -> JobRecord {
+    JobRecord {
+        history: vec![attempt(1, AttemptEnd::TimedOut(30_000))],
+        timeout_ms: Some(30_000),
+        ..failed_for(FailureKind::TimedOut)
+    }
+}
+
 pub(crate) fn crashing() -> JobRecord {
     JobRecord {
         state: State::Parked(ParkReason::Crashing(3)),

@@ -1,0 +1,104 @@
+//! Jobs that run longer than they may.
+
+use jobkeep_store::{Kept, StoreError};
+
+use super::command::Command;
+use super::committer::{Committer, defect};
+use super::execute::jitter_seed;
+use super::pool::Overdue;
+use super::start::start_worker;
+use crate::core::{self, Found, Outcome, Run};
+use crate::event::Event;
+
+impl Committer {
+    /// Gives up the jobs whose time-outs are over, and has threads stand in for those that run them.
+    pub(super) fn look_at_deadlines(&mut self) {
+        let now = self.shared.clock.now();
+        for pool in &self.shared.pools {
+            let overdue = pool.overdue(now.steady, |job, thread| {
+                self.shared.enter_stuck(&pool.queue, job, thread, now.wall);
+            });
+            for overdue in overdue {
+                self.pending.push_back(Command::TimeOut(overdue));
+                if let Some(place) = pool.substitute() {
+                    match start_worker(&self.shared, pool, place) {
+                        Ok(thread) => self.shared.ending.keep_thread(thread),
+                        // The pool has one free thread less until the stuck one returns.
+                        Err(_) => pool.no_substitute(),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Settles a job as timed out, from what the store has of it: its thread has the rest, and is not
+    /// waited for.
+    pub(super) fn time_out(&mut self, overdue: &Overdue) -> Result<(), StoreError> {
+        let number = overdue.running.number;
+        let limit = *overdue.running.limit.lock();
+        // Before it can be claimed again.
+        self.engine.linger(number);
+        let Some((_, token)) = self.engine.claim_of(number) else {
+            return Ok(());
+        };
+        let Some(limit) = limit else {
+            return Ok(());
+        };
+        let mut record = match self.find(number)? {
+            Ok(Found::Live(record)) => record,
+            Ok(Found::Done(_) | Found::Nowhere) => return Ok(()),
+            Err(error) => {
+                self.engine
+                    .park_unreadable(number, token, error.to_string());
+                return Ok(());
+            }
+        };
+        let shared = &self.shared;
+        let origins = shared.origins(record.queue.as_str(), &record.name);
+        let key = record
+            .key
+            .as_ref()
+            .map(|key| core::key_hash(shared.origin.store, &record.name, key));
+        let thread = overdue.thread.clone();
+        let now = shared.clock.now();
+        let observed = shared.observing.is_some();
+        let stuck = observed.then(|| Event::stuck(number, &record, thread.clone(), now.wall));
+        let payload = match &mut record.payload {
+            Kept::Inline(bytes) => std::mem::take(bytes),
+            Kept::Apart(_) => Vec::new(),
+        };
+        let prepared = core::begin_attempt(&mut record).map_err(|illegal| illegal.to_string());
+        let settled = prepared.and_then(|()| {
+            let run = Run {
+                number,
+                token,
+                origins: origins.unwrap_or(core::Origins {
+                    queue: 0,
+                    known: false,
+                }),
+                record,
+                payload,
+                started: limit.started,
+                thread,
+                log: overdue.running.log.lock().clone(),
+                observed,
+            };
+            let seed = jitter_seed(shared, number);
+            core::settle(run, Outcome::TimedOut(limit.timeout_ms), now, seed, key)
+        });
+        let mut settlement = match settled {
+            Ok(settlement) => settlement,
+            Err(reason) => {
+                self.engine.park_unreadable(number, token, reason);
+                return Ok(());
+            }
+        };
+        if let Some(hash) = key {
+            // Where it is damaged, the job ends all the same.
+            let _ = self.learn_key(hash)?;
+        }
+        self.engine.settle(&mut settlement).map_err(defect)?;
+        self.engine.tell(stuck);
+        Ok(())
+    }
+}
