@@ -180,9 +180,9 @@ pub(crate) fn a_job_that_does_not_end_is_named_with_its_thread(place: &dyn Place
     assert!(shutdown.unrecorded.is_empty());
     let manager = succeeding(one_worker(place)).start().unwrap();
     assert_eq!(manager.recovery().interrupted, 1);
+    door.open(1);
     let done = manager.wait(&receipt, PATIENCE).unwrap();
     assert_eq!((done.attempts(), done.interruptions()), (1, 1));
-    door.open(1);
 }
 
 pub(crate) fn an_end_after_the_grace_is_not_recorded(place: &dyn Place) {
