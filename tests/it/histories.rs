@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use jobkeep::testing::ManualClock;
-use jobkeep::{Counts, JobError, Manager, NewJob, Receipt, Retention, StateKind};
+use jobkeep::{Counts, JobError, Manager, NewJob, Queue, Receipt, Retention, StateKind};
 use jobkeep_store::Space;
+use jobkeep_store::conformance::{Fault, Faults, Lasting, Operation};
 
-use crate::place::{HOUR, PATIENCE, Place, Work, one_worker, work};
+use crate::place::{HOUR, PATIENCE, Place, Work, work};
 use crate::retention::settled;
 use crate::uniqueness::rows;
 
@@ -39,17 +40,23 @@ struct History<'a> {
     place: &'a dyn Place,
     clock: ManualClock,
     manager: Manager,
+    faults: Faults,
+    /// Writes are refused now and then.
+    refusing: bool,
     /// In the order of their ends.
     kept: Vec<Kept>,
     gone: Vec<Receipt<Work>>,
 }
 
-fn start(place: &dyn Place, clock: &ManualClock) -> Manager {
+fn start(place: &dyn Place, clock: &ManualClock) -> (Manager, Faults) {
+    let store = place.open();
+    let faults = store.faults();
     let retention = Retention::new()
         .successes(SUCCESSES)
         .failures(FAILURES)
         .at_most(AT_MOST as u64);
-    one_worker(place)
+    let manager = Manager::builder(store)
+        .queue(Queue::new("default").workers(1))
         .handle::<Work>(|work, _| {
             // The next run ends the other way round.
             work.runs += 1;
@@ -61,11 +68,22 @@ fn start(place: &dyn Place, clock: &ManualClock) -> Manager {
         .clock(clock.clone())
         .retention(retention)
         .start()
-        .unwrap()
+        .unwrap();
+    (manager, faults)
 }
 
 impl History<'_> {
     fn step(&mut self, dice: &mut Dice) {
+        self.faults.disarm();
+        if self.refusing {
+            let fault = Fault::next(Operation::Commit);
+            match dice.below(5) {
+                0 => self.faults.arm(fault.full()),
+                1 => self.faults.arm(fault.lasting(Lasting::UntilReopened)),
+                2 => self.faults.arm(fault.but_done()),
+                _ => {}
+            }
+        }
         match dice.below(10) {
             0..4 => {
                 let label = ["fail", "turn", "well"][dice.below(3)];
@@ -75,14 +93,16 @@ impl History<'_> {
                 } else {
                     work(label)
                 };
-                let receipt = self.manager.enqueue(job).unwrap();
-                self.wait(receipt);
+                if let Some(receipt) = self.enqueue(job) {
+                    self.wait(receipt);
+                }
             }
             4 => {
                 let later = NewJob::new(work("later")).delay(1_000 * HOUR);
-                let receipt = self.manager.enqueue(later).unwrap();
-                self.manager.cancel(&receipt).unwrap();
-                self.wait(receipt);
+                if let Some(receipt) = self.enqueue(later) {
+                    self.manager.cancel(&receipt).unwrap();
+                    self.wait(receipt);
+                }
             }
             5 => {
                 if let Some(kept) = self.take(dice) {
@@ -97,12 +117,24 @@ impl History<'_> {
                 }
             }
             7 => {
+                self.faults.disarm();
                 self.manager.shutdown(PATIENCE).unwrap();
-                self.manager = start(self.place, &self.clock);
+                (self.manager, self.faults) = start(self.place, &self.clock);
             }
             _ => self.pass(HOUR * u32::try_from(1 + dice.below(4)).unwrap()),
         }
         self.prune();
+    }
+
+    /// Enqueues a job, unless its write is refused.
+    fn enqueue(&self, job: impl Into<NewJob<Work>>) -> Option<Receipt<Work>> {
+        match self.manager.enqueue(job) {
+            Ok(receipt) => Some(receipt),
+            Err(error) => {
+                assert!(self.refusing && !error.is_unknown(), "{error}");
+                None
+            }
+        }
     }
 
     fn take(&mut self, dice: &mut Dice) -> Option<Kept> {
@@ -172,12 +204,22 @@ impl History<'_> {
 }
 
 pub(crate) fn counts_and_retention_are_right_after_any_history(place: &dyn Place) {
+    any_history(place, false);
+}
+
+pub(crate) fn counts_and_retention_are_right_though_writes_are_refused(place: &dyn Place) {
+    any_history(place, true);
+}
+
+fn any_history(place: &dyn Place, refusing: bool) {
     let clock = ManualClock::new();
-    let manager = start(place, &clock);
+    let (manager, faults) = start(place, &clock);
     let mut history = History {
         place,
         clock,
         manager,
+        faults,
+        refusing,
         kept: Vec::new(),
         gone: Vec::new(),
     };
@@ -187,6 +229,7 @@ pub(crate) fn counts_and_retention_are_right_after_any_history(place: &dyn Place
         history.step(&mut dice);
         history.check(&format!("seed {seed:#x}, step {step}"));
     }
+    history.faults.disarm();
     history.pass(FAILURES);
     assert_eq!(settled(&history.manager), Counts::default());
     history.manager.shutdown(PATIENCE).unwrap();

@@ -171,6 +171,7 @@ behaviours! {
         the_next_attempt_of_another_manager_waits_for_the_old_thread_too
         substitutes_stand_in_for_stuck_threads_up_to_a_cap
         a_time_out_follows_the_job_then_its_type_then_its_queue
+        an_observer_hears_of_a_stuck_thread
         a_job_that_ends_in_time_is_never_stuck
         a_shutdown_names_a_stuck_thread_and_does_not_wait_beyond_its_grace
         a_time_out_whose_write_was_refused_is_recorded_once
@@ -239,7 +240,8 @@ behaviours! {
         pruning_goes_on_after_a_restart
         no_row_of_a_pruned_job_is_left;
     histories:
-        counts_and_retention_are_right_after_any_history;
+        counts_and_retention_are_right_after_any_history
+        counts_and_retention_are_right_though_writes_are_refused;
     handles:
         a_job_may_hold_the_last_handle
         dropping_the_last_handle_ends_the_manager

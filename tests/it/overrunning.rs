@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use jobkeep::testing::ManualClock;
 use jobkeep::{
-    AttemptEnd, Builder, Job, Manager, NewJob, Policy, Queue, Reason, Receipt, StateKind, Stuck,
+    AttemptEnd, Builder, Job, Manager, NewJob, Observer, Policy, Queue, Reason, Receipt, StateKind,
+    Stuck, event,
 };
 use jobkeep_store::conformance::{Fault, Operation};
 use serde::{Deserialize, Serialize};
@@ -236,6 +237,26 @@ pub(crate) fn a_time_out_follows_the_job_then_its_type_then_its_queue(place: &dy
         .enqueue(NewJob::new(Limited).timeout(Duration::ZERO))
         .unwrap();
     assert_eq!(left(), None);
+}
+
+pub(crate) fn an_observer_hears_of_a_stuck_thread(place: &dyn Place) {
+    struct Told(Mutex<std::sync::mpsc::Sender<String>>);
+    impl Observer for Told {
+        fn stuck(&self, event: &event::Stuck) {
+            let line = format!("{} on {} at {}", event.job(), event.thread(), event.at());
+            self.0.lock().unwrap().send(line).unwrap();
+        }
+    }
+    let (clock, door) = (ManualClock::new(), Door::new());
+    let (told, heard) = channel();
+    let builder = builder(place, 1, &clock).observer(Told(Mutex::new(told)));
+    let manager = through(builder, &door).start().unwrap();
+    manager.enqueue(limited("a").attempts(1)).unwrap();
+    door.arrived();
+    clock.advance(LIMIT);
+    let line = heard.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(line, format!("1 on default-worker-1 at {}", clock.wall()));
+    door.open(1);
 }
 
 pub(crate) fn a_job_that_ends_in_time_is_never_stuck(place: &dyn Place) {
