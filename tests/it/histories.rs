@@ -76,7 +76,7 @@ impl History<'_> {
     fn step(&mut self, dice: &mut Dice) {
         self.faults.disarm();
         if self.refusing {
-            let fault = Fault::next(Operation::Commit);
+            let fault = Fault::nth(Operation::Commit, 1 + dice.below(4) as u64);
             match dice.below(5) {
                 0 => self.faults.arm(fault.full()),
                 1 => self.faults.arm(fault.lasting(Lasting::UntilReopened)),
