@@ -305,7 +305,7 @@ impl Shared {
                 .waiters
                 .register(number, &self.clock)
                 .ok_or_else(over)?;
-            let mut finished = self.finished(number);
+            let mut finished = self.finished_for_sure(number);
             if !matches!(finished, Ok(None)) || patience.is_zero() {
                 return finished;
             }
@@ -313,7 +313,7 @@ impl Shared {
                 return Ok(None);
             }
             // While it counts as waiting, the store is kept open for it.
-            finished = self.finished(number);
+            finished = self.finished_for_sure(number);
             if !matches!(finished, Ok(None)) {
                 return finished;
             }

@@ -6,7 +6,8 @@ use jobkeep_store::{JobNumber, Kept, Key};
 
 use super::command::Command;
 use super::panics;
-use super::shared::Shared;
+use super::read::may_pass;
+use super::shared::{FindError, Shared};
 use crate::clock::Now;
 use crate::context::{Context, Drafts, Hand, Limit, Running};
 use crate::core::{self, Handed, Origins, Outcome, Run};
@@ -105,9 +106,7 @@ fn load(shared: &Shared, handed: Handed) -> Result<Loaded, String> {
     let (number, token) = (handed.order.number, handed.token);
     let record = match handed.record {
         Some(record) => record,
-        None => shared
-            .record(Key::live(number))
-            .map_err(|cause| cause.to_string())?
+        None => persist(shared, || shared.record(Key::live(number)))?
             .ok_or_else(|| format!("row {} is missing", Key::live(number)))?,
     };
     let mut record = record;
@@ -116,9 +115,10 @@ fn load(shared: &Shared, handed: Handed) -> Result<Loaded, String> {
     let payload = match &mut record.payload {
         // Put back when the attempt is settled.
         Kept::Inline(bytes) => std::mem::take(bytes),
-        apart @ Kept::Apart(_) => shared
-            .kept(apart, Key::body(number))
-            .map_err(|cause| cause.to_string())?,
+        apart @ Kept::Apart(_) => {
+            let apart = &*apart;
+            persist(shared, || shared.kept(apart, Key::body(number)))?
+        }
     };
     let origins = shared
         .origins(record.queue.as_str(), &record.name)
@@ -141,6 +141,13 @@ fn load(shared: &Shared, handed: Handed) -> Result<Loaded, String> {
         origins,
         handler,
     })
+}
+
+/// Reads what the attempt needs. A failure that passes must not park the job.
+fn persist<T>(shared: &Shared, read: impl Fn() -> Result<T, FindError>) -> Result<T, String> {
+    let passes = |cause: &FindError| matches!(cause, FindError::Store(cause) if may_pass(cause));
+    let read = shared.persist(read, passes);
+    read.map_err(|cause| cause.to_string())
 }
 
 fn run(

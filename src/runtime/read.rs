@@ -1,7 +1,9 @@
 //! A finished job, read back.
 
-use jobkeep_store::{JobNumber, Key, State, Totals, get_typed};
+use jobkeep_store::{JobNumber, Key, State, StoreError, Totals, get_typed};
 
+use super::command::Command;
+use super::inbox::WhenFull;
 use super::panics;
 use super::shared::{FindError, Shared};
 use super::step::find_failed;
@@ -10,6 +12,30 @@ use crate::core::Found;
 use crate::finished::Finished;
 
 impl Shared {
+    /// Reads again what could not be read, after a turn of the committer: it may just be opening the
+    /// store anew, after that refused a write.
+    pub(super) fn persist<T, E>(
+        &self,
+        read: impl Fn() -> Result<T, E>,
+        is_worth_it: impl Fn(&E) -> bool,
+    ) -> Result<T, E> {
+        match read() {
+            Err(cause) if is_worth_it(&cause) => {
+                let count = |reply| Command::Count { reply };
+                // Where nobody answers, the store is as it is.
+                drop(self.inbox.ask("wait for a turn", WhenFull::Wait, count));
+                read()
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// The finished job with its bytes, for who would rather wait than be told of a passing failure.
+    pub(crate) fn finished_for_sure(&self, number: JobNumber) -> Result<Option<Finished>, Error> {
+        let read = || self.finished(number);
+        self.persist(read, |error| error.as_store().is_some_and(may_pass))
+    }
+
     /// The finished job with its bytes.
     pub(crate) fn finished(&self, number: JobNumber) -> Result<Option<Finished>, Error> {
         let failed = |cause| self.unread(number, cause);
@@ -92,6 +118,11 @@ impl Shared {
     pub(crate) fn wait_refused(&self, number: JobNumber) -> Error {
         self.inbox.refusal(&wait_for(number))
     }
+}
+
+/// A failure to read that reopening the store may cure.
+pub(super) fn may_pass(cause: &StoreError) -> bool {
+    !cause.is_damaged() && !cause.is_closed()
 }
 
 /// As errors name it.

@@ -264,9 +264,14 @@ pub(crate) fn a_failed_read_reaches_its_caller_and_nobody_else(place: &dyn Place
     assert_eq!(manager.status(&receipt).unwrap_err().to_string(), failed);
     fail();
     assert_eq!(manager.completed(&receipt).unwrap_err().to_string(), failed);
+    // Who waits is told only of what does not pass.
     fail();
+    let error = manager.wait(&receipt, Duration::ZERO).unwrap_err();
+    assert!(error.is_timed_out());
+    faults.arm(Fault::next(Operation::Get).lasting(Lasting::UntilDisarmed));
     let error = manager.wait(&receipt, PATIENCE).unwrap_err();
     assert_eq!(error.to_string(), failed);
+    faults.disarm();
     fail();
     assert_eq!(manager.cancel(&receipt).unwrap_err().to_string(), failed);
     assert_eq!(manager.status(&receipt).unwrap().state(), StateKind::Parked);

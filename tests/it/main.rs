@@ -163,6 +163,7 @@ behaviours! {
         a_shutdown_stops_trying_at_the_end_of_its_grace
         a_store_that_cannot_be_opened_again_stops_the_manager
         a_key_that_cannot_be_read_once_is_read_again
+        a_job_that_cannot_be_read_once_is_read_again
         a_retry_whose_write_was_refused_comes_once;
     overrunning:
         a_job_that_outlasts_its_time_out_fails_and_its_late_end_counts_for_nothing

@@ -377,6 +377,25 @@ pub(crate) fn a_key_that_cannot_be_read_once_is_read_again(place: &dyn Place) {
     manager.wait(&next, PATIENCE).unwrap();
 }
 
+/// As where the store is just being opened anew.
+pub(crate) fn a_job_that_cannot_be_read_once_is_read_again(place: &dyn Place) {
+    let clock = ManualClock::new();
+    // What an earlier opening accepted has to be read.
+    let receipt = {
+        let manager = one_worker(place).clock(clock.clone()).start().unwrap();
+        let later = NewJob::new(work("a")).delay(HOUR);
+        manager.enqueue(later).unwrap()
+    };
+    let store = place.open();
+    let faults = store.faults();
+    let builder = Manager::builder(store).queue(Queue::new("default").workers(1));
+    let manager = succeeding(builder).clock(clock.clone()).start().unwrap();
+    faults.arm(Fault::next(Operation::Get));
+    clock.advance(HOUR);
+    let done = manager.wait(&receipt, PATIENCE).unwrap();
+    assert_eq!((done.attempts(), done.history().len()), (1, 1));
+}
+
 pub(crate) fn a_retry_whose_write_was_refused_comes_once(place: &dyn Place) {
     let Refusing {
         builder,
