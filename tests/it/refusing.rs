@@ -390,8 +390,13 @@ pub(crate) fn a_job_that_cannot_be_read_once_is_read_again(place: &dyn Place) {
     let faults = store.faults();
     let builder = Manager::builder(store).queue(Queue::new("default").workers(1));
     let manager = succeeding(builder).clock(clock.clone()).start().unwrap();
+    let read = faults.count(Operation::Get);
     faults.arm(Fault::next(Operation::Get));
     clock.advance(HOUR);
+    // By its worker.
+    while faults.count(Operation::Get) == read {
+        std::thread::yield_now();
+    }
     let done = manager.wait(&receipt, PATIENCE).unwrap();
     assert_eq!((done.attempts(), done.history().len()), (1, 1));
 }
