@@ -1,5 +1,6 @@
 use std::fmt;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -67,6 +68,48 @@ pub trait QueueStore: Send + Sync + fmt::Debug + 'static {
     /// Where the engine cannot end in order. The store is closed all the same.
     fn close(&self) -> Result<(), StoreError>;
 }
+
+/// A pointer to a store is a store: for one that is chosen while the program runs.
+macro_rules! through_pointer {
+    ($($pointer:ident)+) => {$(
+        impl<S: QueueStore + ?Sized> QueueStore for $pointer<S> {
+            fn identity(&self) -> Result<Identity, StoreError> {
+                (**self).identity()
+            }
+
+            fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+                (**self).commit(batch)
+            }
+
+            fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
+                (**self).get(key)
+            }
+
+            fn scan(
+                &self,
+                from: &Key,
+                to: &Key,
+                each: &mut dyn FnMut(Key, &[u8]) -> ControlFlow<()>,
+            ) -> Result<(), StoreError> {
+                (**self).scan(from, to, each)
+            }
+
+            fn verify(&self, found: &mut dyn FnMut(Finding)) -> Result<(), StoreError> {
+                (**self).verify(found)
+            }
+
+            fn reopen(&self) -> Result<(), StoreError> {
+                (**self).reopen()
+            }
+
+            fn close(&self) -> Result<(), StoreError> {
+                (**self).close()
+            }
+        }
+    )+};
+}
+
+through_pointer! { Box Arc }
 
 /// What a store says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -23,3 +23,15 @@ mod wrapped {
         move || FaultyStore::new(store.clone())
     });
 }
+
+mod chosen_at_run_time {
+    use std::sync::Arc;
+
+    use jobkeep_memory::MemoryStore;
+    use jobkeep_store::QueueStore;
+
+    jobkeep_store::conformance_suite!({
+        let store = MemoryStore::new();
+        move || -> Arc<Box<dyn QueueStore>> { Arc::new(Box::new(store.clone())) }
+    });
+}
