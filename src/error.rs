@@ -175,9 +175,9 @@ impl Error {
         Self::new(
             Kind::Lost,
             format!(
-                "look up job {job}: it was accepted as buffered and did not survive: its process \
-                 ended before it was written, or the store was replaced by an older copy: enqueue \
-                 it anew"
+                "look up job {job}: it was accepted as buffered and did not survive: the store \
+                 refused its commit, its process ended before that, or the store was replaced by \
+                 an older copy: enqueue it anew"
             ),
         )
     }

@@ -16,8 +16,9 @@ fn assert_lost(error: &Error, job: JobNumber) {
     assert_eq!(
         error.to_string(),
         format!(
-            "look up job {job}: it was accepted as buffered and did not survive: its process ended \
-             before it was written, or the store was replaced by an older copy: enqueue it anew"
+            "look up job {job}: it was accepted as buffered and did not survive: the store refused \
+             its commit, its process ended before that, or the store was replaced by an older copy: \
+             enqueue it anew"
         )
     );
     assert!(error.is_lost() && !error.is_replaced());
