@@ -219,6 +219,7 @@ impl Engine {
                 needs,
             )));
         }
+        self.observe(|at| Event::of(number, &record, at));
         let here = origins.unwrap_or(Origins {
             queue: 0,
             known: false,

@@ -227,6 +227,10 @@ impl Committer {
             self.commit()?;
         }
         let found = self.shared.find(number);
+        if matches!(found, Ok(Found::Nowhere)) && self.shared.lost.contains(number) {
+            // It was refused after its caller had looked.
+            return Ok(Err(Error::lost(number)));
+        }
         Ok(found.map_err(|cause| find_failed(number, cause)))
     }
 
