@@ -25,6 +25,7 @@ use crate::{Error, Job, JobError, Manager, Observer, Queue, Retention, Run};
 /// | [`output_limit`](Self::output_limit) | 1 MiB |
 /// | [`inbox`](Self::inbox) | 16,384 jobs |
 /// | [`drop_grace`](Self::drop_grace) | 5 seconds |
+/// | [`probation`](Self::probation) of a suspect | 30 seconds |
 /// | [`durability`](Self::durability) | synced |
 /// | [`server`](Self::server) | `local` |
 /// | [`Policy`](crate::Policy), of a job type | 25 attempts, backoff from 1 second to 24 hours, queue `default`, normal priority |

@@ -3,8 +3,8 @@ use std::time::Duration;
 use crate::finished::{Completed, Finished};
 use crate::{Draft, Error, Job, NewJob, Receipt};
 
-/// Whoever accepts jobs: the [`Manager`](crate::Manager) of this process, or a client of another
-/// one. Code that queues through `&dyn Enqueue` works with both.
+/// Whoever accepts jobs: the [`Manager`](crate::Manager) of this process, or what you put in its place.
+/// Code that queues through `&dyn Enqueue` works with both.
 ///
 /// Implementors give [`accept`](Enqueue::accept) and [`look_up`](Self::look_up); the typed calls on
 /// `dyn Enqueue` are made of these.
@@ -28,7 +28,7 @@ pub trait Enqueue: Send + Sync {
     /// Where one of the drafts cannot be accepted, or the acceptance cannot be made durable.
     fn accept(&self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, Error>;
 
-    /// The finished job, waiting for it up to `patience`; `None` where it has not finished.
+    /// The finished job, waiting for it up to `patience`; `None` where it has not finished by then.
     ///
     /// # Errors
     /// Where the receipt is not of this place, or the job is not kept.
@@ -38,6 +38,9 @@ pub trait Enqueue: Send + Sync {
 impl dyn Enqueue + '_ {
     /// Queues one job. See [`Manager::enqueue`](crate::Manager::enqueue).
     ///
+    /// # Durability
+    /// As its receipt says, when this returns.
+    ///
     /// # Errors
     /// As [`accept`](Enqueue::accept), or where the job cannot be encoded.
     pub fn enqueue<J: Job>(&self, job: impl Into<NewJob<J>>) -> Result<Receipt<J>, Error> {
@@ -46,6 +49,9 @@ impl dyn Enqueue + '_ {
     }
 
     /// Queues several jobs, all or none. See [`Manager::enqueue_all`](crate::Manager::enqueue_all).
+    ///
+    /// # Durability
+    /// As each receipt says, when this returns.
     ///
     /// # Errors
     /// As [`accept`](Enqueue::accept), or where a job cannot be encoded.
@@ -77,7 +83,8 @@ impl dyn Enqueue + '_ {
     /// The job, as soon as it has finished. See [`Manager::wait`](crate::Manager::wait).
     ///
     /// # Errors
-    /// As [`Manager::completed`](crate::Manager::completed), and where it has not finished within `patience`.
+    /// As [`completed`](#method.completed), and where it has not finished within `patience`:
+    /// [`Error::is_timed_out`].
     pub fn wait<J: Job>(
         &self,
         receipt: &Receipt<J>,

@@ -175,9 +175,9 @@ impl Error {
         Self::new(
             Kind::Lost,
             format!(
-                "look up job {job}: it was accepted as buffered and did not survive: its process \
-                 ended before it was written, or the store was replaced by an older copy: enqueue \
-                 it anew"
+                "look up job {job}: it was accepted as buffered and did not survive: the store \
+                 refused its commit, its process ended before that, or the store was replaced by \
+                 an older copy: enqueue it anew"
             ),
         )
     }
@@ -305,7 +305,7 @@ impl Error {
         self.0.kind == Kind::UndeclaredQueue
     }
 
-    /// A payload or a batch is larger than its limit.
+    /// A payload, a checkpoint, an idempotency key or a batch is larger than its limit.
     pub fn is_too_large(&self) -> bool {
         self.0.kind == Kind::TooLarge
     }
@@ -320,7 +320,8 @@ impl Error {
         self.0.kind == Kind::ShutDown
     }
 
-    /// The job that holds the idempotency key with another payload.
+    /// The job that holds the idempotency key with another payload; or the job to be retried whose key
+    /// has run out.
     pub fn key_conflict_with(&self) -> Option<JobNumber> {
         match self.0.kind {
             Kind::KeyConflict(job) => Some(job),
@@ -333,7 +334,8 @@ impl Error {
         self.0.kind == Kind::OtherServer
     }
 
-    /// The receipt speaks of a store that is no longer this one.
+    /// The receipt speaks of a store that is no longer this one; or another owner has taken the store
+    /// over.
     pub fn is_replaced(&self) -> bool {
         match &self.0.store {
             Some(cause) => cause.is_replaced(),
@@ -342,7 +344,7 @@ impl Error {
     }
 
     /// The job was accepted as [`Durability::Buffered`](crate::Durability::Buffered), and the store
-    /// does not have it, because its process ended before it was written.
+    /// does not have it, because its commit was refused or its process ended before it was written.
     pub fn is_lost(&self) -> bool {
         self.0.kind == Kind::Lost
     }

@@ -39,8 +39,7 @@ pub struct Finished {
     failure: Option<Failure>,
 }
 
-/// A job is to run again: its attempt failed, it put itself off, or somebody retried it after its
-/// end.
+/// A job is to run again: its attempt failed, it put itself off, or somebody retried it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retried {
     about: About,
@@ -178,7 +177,7 @@ impl Retried {
         self.error.as_deref()
     }
 
-    /// When the job becomes ready; `None` where it is at once, because somebody retried it.
+    /// When the job becomes ready; `None` where it is ready at once, because somebody retried it.
     pub fn due(&self) -> Option<Timestamp> {
         self.due
     }

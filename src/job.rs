@@ -56,6 +56,9 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     /// Queues the job, as [`Enqueue::enqueue`](trait.Enqueue.html#method.enqueue) does: reads like
     /// the front end of the Zend Server Job Queue.
     ///
+    /// # Durability
+    /// As the receipt says, when this returns.
+    ///
     /// # Errors
     /// As `enqueue`.
     fn execute(self, queue: &dyn Enqueue) -> Result<Receipt<Self>, Error>

@@ -46,10 +46,103 @@
 //! | [`MemoryStore`] | the job is in RAM | everything | everything |
 //! | any, [`Buffered`](Durability::Buffered) | the manager has taken the job in | the last jobs accepted, those whose commit had not ended | the same, and what its store loses |
 //!
+//! # A job
+//!
+//! A [`Job`] is a value with a stable [`NAME`](Job::NAME): serde encodes it when it is queued, each attempt
+//! decodes it, and it comes back with its output as [`run`](Run::run) left it. A type that is renamed lists
+//! its old name in [`ALIASES`](Job::ALIASES); a field that is added needs `#[serde(default)]`.
+//!
+//! A type runs itself ([`Run`], [`Builder::register`]), or by a handler that holds state of its own
+//! ([`Builder::handle`]). [`Builder::resource`] gives all jobs what they share.
+//!
+//! [`Job::POLICY`] says once for the type how often and how far apart it is tried, and where it waits;
+//! [`NewJob`] says it for one job, together with delays, moments and an idempotency key:
+//!
+//! ```
+//! use std::time::Duration;
+//! use jobkeep::{Job, Manager, MemoryStore, NewJob, Policy, Priority, Queue};
+//! # use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Mail { to: String }
+//!
+//! impl Job for Mail {
+//!     const NAME: &'static str = "mail";
+//!     const POLICY: Policy = Policy::new().attempts(5).queue("mail");
+//!     type Output = ();
+//! }
+//!
+//! # fn send(_from: &str, _to: &str) -> Result<(), std::io::Error> { Ok(()) }
+//! let from = String::from("noreply@example.org");
+//! let manager = Manager::builder(MemoryStore::new())
+//!     .queue(Queue::new("mail").workers(8))
+//!     .handle::<Mail>(move |mail, _ctx| Ok(send(&from, &mail.to)?))    // an error is tried again
+//!     .start()?;
+//!
+//! let to = || String::from("ada@example.org");
+//! let welcome = NewJob::new(Mail { to: to() }).delay(Duration::from_secs(60)).key("welcome/42");
+//! let receipt = manager.enqueue(welcome)?;
+//! manager.enqueue(NewJob::new(Mail { to: to() }).priority(Priority::High))?;
+//! manager.enqueue_all((0..3).map(|_| Mail { to: to() }))?;             // all or none, in one commit
+//! manager.cancel(&receipt)?;
+//! # Ok::<(), jobkeep::Error>(())
+//! ```
+//!
+//! # Its attempts
+//!
+//! `?` in a job means *try again, by the policy*. [`JobError`] and [`ResultExt`] say anything else:
+//! permanent, after so long, not now, not any more. A panic is an error with its place. A job can run more
+//! than once, because a process that dies cannot record what it just did: make it harmless to repeat, or
+//! give what it does to others the [job's number](Context::id) as a key.
+//!
+//! The [`Context`] of an attempt takes progress and log lines, and says whether somebody
+//! [cancelled](Context::is_cancelled) it. [`Context::checkpoint`] keeps the job's value on the way.
+//! [`Context::enqueue`] queues jobs that follow, in the commit that records the success.
+//!
+//! # Its end
+//!
+//! [`Manager::wait`] waits for a job's end, and [`Manager::completed`] looks for it: both give the
+//! [`Completed`] job, with its output or [`Failure`] and the history of its attempts.
+//! [`Manager::status`] tells where any job stands. All take the [`Receipt`], whose short text fits a cookie
+//! or a link:
+//!
+//! ```
+//! # use jobkeep::{Error, Job, Manager, Receipt};
+//! fn is_done<J: Job>(manager: &Manager, cookie: &str) -> Result<bool, Error> {
+//!     let receipt: Receipt<J> = cookie.parse()?;
+//!     Ok(manager.completed(&receipt)?.is_some())
+//! }
+//! ```
+//!
+//! Finished jobs are kept for [`Builder::retention`]; [`Manager::retry`] runs one again.
+//!
 //! # In an async program
 //!
 //! [`Manager::submit`] and [`Manager::finished`] return futures of nothing but std, which every
 //! executor can drive. The page [`async_programs`] tells how, and what blocks.
+//!
+//! # Operating
+//!
+//! [`Builder`] has the table of all settings with their defaults. [`Manager::counts`] and
+//! [`Manager::health`] may be asked each second, and an [`Observer`] hears what happens.
+//! [`Manager::jobs`] lists jobs by their state; [`Manager::pause`] stops a queue and not the process;
+//! [`Manager::shutdown`] says what became of the jobs that ran. What each [`Error`] asks of its reader
+//! stands in `docs/operating.md` of the repository, as do sizes and limits.
+//!
+//! # When things go wrong
+//!
+//! - The process dies: the next [start](Builder::start) settles what was in flight as interrupted, with no
+//!   attempt spent, and it runs again. A job that was there at two such ends in a row runs
+//!   [alone](Builder::probation), and is parked if the process dies beside it again.
+//! - A job cannot run here, because its type or queue is unknown or its payload does not decode: it is
+//!   [parked](ParkReason) until a start that can.
+//! - The disk is full: the manager is [`Refusing`](Health::Refusing) until there is room, and goes on by
+//!   itself. A sync fails: it is [`Poisoned`](Health::Poisoned), and writes nothing any more.
+//!
+//! # Tests
+//!
+//! With the feature `testing`, the module `testing` runs an application's jobs on the test's own thread,
+//! one by one, by a clock that moves when told and on a store that fails when told.
 //!
 //! # One owner a store
 //!

@@ -19,8 +19,8 @@ use crate::{Builder, Draft, Enqueue, Error, Job, NewJob, Receipt};
 /// Queues jobs and runs them, on thread pools inside this process.
 ///
 /// A handle, cheap to clone and to share. One manager owns its store: for several processes on the
-/// same jobs, let one own the store and the others reach it over HTTP. The drop of the last handle
-/// shuts the manager down and waits [`drop_grace`](Builder::drop_grace) for running jobs.
+/// same jobs, let one own the store. The drop of the last handle shuts the manager down and waits
+/// [`drop_grace`](Builder::drop_grace) for running jobs.
 #[derive(Clone)]
 pub struct Manager(Arc<Handle>);
 
@@ -110,7 +110,8 @@ impl Manager {
     /// Where a job stands.
     ///
     /// # Errors
-    /// Where the receipt is of another server or store, or the job is not kept any more.
+    /// Where the receipt is of another server or store, or the job is not kept any more; where the
+    /// manager is shut down, or the store fails.
     pub fn status<J>(&self, receipt: &Receipt<J>) -> Result<Status, Error> {
         let number = self.shared().check(receipt)?;
         self.ask(number, "look up", |reply| Command::Look { number, reply })
@@ -121,7 +122,7 @@ impl Manager {
     ///
     /// # Errors
     /// Where the receipt is of another server or store, the job is not kept any more, is of another
-    /// type, or does not decode.
+    /// type, or does not decode; where the store cannot be read.
     pub fn completed<J: Job>(&self, receipt: &Receipt<J>) -> Result<Option<Completed<J>>, Error> {
         let number = self.shared().check(receipt)?;
         self.shared()
@@ -155,7 +156,7 @@ impl Manager {
     /// The cancellation, or the request for it, is in the store when this returns.
     ///
     /// # Errors
-    /// Where the job has finished, or is not kept any more.
+    /// As [`status`](Self::status), and where the job has finished: [`Error::illegal_state`].
     pub fn cancel<J>(&self, receipt: &Receipt<J>) -> Result<(), Error> {
         let number = self.shared().check(receipt)?;
         self.ask(number, "cancel", |reply| Command::Cancel { number, reply })
@@ -169,7 +170,8 @@ impl Manager {
     /// The job is ready in the store when this returns.
     ///
     /// # Errors
-    /// Where the job has not finished, or is not kept any more, or its idempotency key has run out.
+    /// As [`status`](Self::status); where the job has not finished, [`Error::illegal_state`]; where its
+    /// idempotency key has run out, [`Error::key_conflict_with`].
     pub fn retry<J>(&self, receipt: &Receipt<J>) -> Result<(), Error> {
         let number = self.shared().check(receipt)?;
         self.ask(number, "retry", |reply| Command::Retry { number, reply })
@@ -182,7 +184,7 @@ impl Manager {
     /// The job is gone from the store when this returns.
     ///
     /// # Errors
-    /// Where a worker has the job, or it is not kept any more.
+    /// As [`status`](Self::status), and where a worker has the job: [`Error::illegal_state`].
     pub fn remove<J>(&self, receipt: &Receipt<J>) -> Result<(), Error> {
         let number = self.shared().check(receipt)?;
         self.ask(number, "remove", |reply| Command::Remove { number, reply })

@@ -78,7 +78,8 @@ pub trait Observer: Send + Sync {
         let _ = event;
     }
 
-    /// The manager cannot write to its store.
+    /// The manager cannot write to its store. Not told again while it tries in vain, but where it has to
+    /// stop in the end.
     fn degraded(&self, event: &Degraded) {
         let _ = event;
     }

@@ -56,13 +56,14 @@ impl<J: Job> NewJob<J> {
         }
     }
 
-    /// The queue that it waits in.
+    /// The queue that it waits in, else that of [`Policy::queue`](crate::Policy::queue).
     pub fn queue(mut self, queue: impl Into<String>) -> Self {
         self.queue = Some(queue.into());
         self
     }
 
-    /// Its priority in that queue. Jobs of one priority run in the order in which they were accepted
+    /// Its priority in that queue, else that of [`Policy::priority`](crate::Policy::priority). Jobs of one
+    /// priority run in the order in which they were accepted
     /// or became due.
     pub fn priority(mut self, priority: Priority) -> Self {
         self.priority = Some(priority);
@@ -84,7 +85,7 @@ impl<J: Job> NewJob<J> {
         self
     }
 
-    /// An idempotency key, at most 256 bytes, unique for the job type in this store. Enqueued again
+    /// An idempotency key, none by default: at most 256 bytes, unique for the job type in this store. Enqueued again
     /// with the same payload, the existing job's receipt comes back and nothing is written; with
     /// another payload it is an error. The key is kept until 24 hours after the job ended: see
     /// [`Builder::key_retention`](crate::Builder::key_retention).
@@ -93,7 +94,8 @@ impl<J: Job> NewJob<J> {
         self
     }
 
-    /// How many attempts it may have, the first included. Zero counts as one.
+    /// How many attempts it may have, the first included, else as [`Policy::attempts`](crate::Policy::attempts)
+    /// says. Zero counts as one.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = Some(attempts.max(1));
         self
@@ -116,9 +118,10 @@ impl<J: Job> NewJob<J> {
     /// [`Builder::durability`](crate::Builder::durability) says it.
     ///
     /// [`Durability::Buffered`]: it is accepted as soon as the manager has taken it in, and written
-    /// with the next commit. What survives a crash is a prefix of the order of acceptance; a commit
-    /// that fails shows at the next call. A job with a [`key`](Self::key), or in a batch with one
-    /// that is not buffered, waits for its commit all the same: the receipt says which it was.
+    /// with the next commit. What survives a crash is a prefix of the order of acceptance. Where the
+    /// store refuses that commit, the jobs in it are lost, and nobody is told but who asks for one of
+    /// them: [`Error::is_lost`]. A job with a [`key`](Self::key), or in a batch with one that is not
+    /// buffered, waits for its commit all the same: the receipt says which it was.
     ///
     /// Everything else: it waits for its commit, which survives what its store promises.
     pub fn durability(mut self, durability: Durability) -> Self {

@@ -75,7 +75,7 @@ impl ListedJob {
         }
     }
 
-    /// Its receipt, as whoever queued it has it.
+    /// Its receipt: as good as the one that its acceptance gave.
     pub fn receipt(&self) -> &Receipt {
         &self.receipt
     }

@@ -135,7 +135,11 @@ impl Engine {
         let mut instead = None;
         if let Some(follow_ups) = follow_ups {
             match self.follow(follow_ups) {
-                Ok(end) => instead = end,
+                Ok(None) => {}
+                Ok(Some(end)) => {
+                    event = end.event.map(|event| *event);
+                    instead = Some(end.job);
+                }
                 Err(reason) => {
                     self.unreadable.insert(number, reason);
                     return Ok(false);
@@ -401,6 +405,7 @@ impl Engine {
     /// The group's commit is durable: the next one counts on.
     pub(crate) fn committed(&mut self, fence: Fence) {
         self.flight.committed();
+        self.probation.committed();
         self.fence = fence;
         let next = Fence {
             commit: fence.commit + 1,

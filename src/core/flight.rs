@@ -30,6 +30,8 @@ pub(crate) struct Flight {
     /// must give back.
     made: Vec<JobNumber>,
     ended: Vec<(JobNumber, Claim)>,
+    /// Claims whose cancellation the present group asks for.
+    requested: Vec<JobNumber>,
     /// The stored record no longer says what is here.
     changed: bool,
 }
@@ -43,6 +45,7 @@ impl Flight {
             taken: 0,
             made: Vec::new(),
             ended: Vec::new(),
+            requested: Vec::new(),
             changed: true,
         }
     }
@@ -84,8 +87,10 @@ impl Flight {
     }
 
     pub(crate) fn request_cancel(&mut self, number: JobNumber) {
-        if let Some(claim) = self.claims.get_mut(&number) {
-            claim.cancel_requested = true;
+        if let Some(claim) = self.claims.get_mut(&number)
+            && !std::mem::replace(&mut claim.cancel_requested, true)
+        {
+            self.requested.push(number);
         }
     }
 
@@ -112,15 +117,21 @@ impl Flight {
     pub(crate) fn committed(&mut self) {
         self.made.clear();
         self.ended.clear();
+        self.requested.clear();
     }
 
-    /// The group is not written: what it claimed was never handed over, and what it ended has not
-    /// ended.
+    /// The group is not written: what it claimed was never handed over, what it ended has not ended,
+    /// and nobody asked for what it asked for.
     pub(crate) fn roll_back(&mut self) {
         for number in self.made.drain(..) {
             self.claims.remove(&number);
         }
         self.claims.extend(self.ended.drain(..));
+        for number in self.requested.drain(..) {
+            if let Some(claim) = self.claims.get_mut(&number) {
+                claim.cancel_requested = false;
+            }
+        }
         let taken = self.claims.values().filter(|claim| claim.taken);
         self.taken = taken.count() as u64;
         self.changed = true;

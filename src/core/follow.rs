@@ -4,7 +4,7 @@ use jobkeep_store::JobNumber;
 
 use super::encoded::EncodedJob;
 use super::engine::Engine;
-use super::settle::{Outcome, Run, settle};
+use super::settle::{Outcome, Run, Settlement, settle};
 use super::unique::KeyClaim;
 use crate::Error;
 use crate::clock::Now;
@@ -62,20 +62,19 @@ impl FollowUps {
 }
 
 impl Otherwise {
-    fn end(&self, error: Error) -> Result<EncodedJob, String> {
+    fn end(&self, error: Error) -> Result<Settlement, String> {
         let outcome = Outcome::failed(self.left.clone(), &error.into());
         settle(self.run.clone(), outcome, self.now, self.seed, None)
-            .map(|settlement| settlement.job)
     }
 }
 
 impl Engine {
-    /// Accepts them all; or none, and gives their job as it ends instead. They are kept, because the
+    /// Accepts them all; or none, and gives the end that their job has instead. They are kept, because the
     /// group may not be written.
     ///
     /// # Errors
     /// Where it cannot be ended like that: a defect of jobkeep, as text.
-    pub(super) fn follow(&mut self, follow_ups: &FollowUps) -> Result<Option<EncodedJob>, String> {
+    pub(super) fn follow(&mut self, follow_ups: &FollowUps) -> Result<Option<Settlement>, String> {
         let FollowUps {
             jobs,
             first,

@@ -13,6 +13,8 @@ pub(crate) struct Group {
     pub(crate) handed: Vec<(u16, Handed)>,
     /// Jobs that reached a final state or were removed.
     pub(crate) ended: Vec<JobNumber>,
+    /// Running jobs that somebody wants cancelled.
+    pub(crate) unwanted: Vec<JobNumber>,
     /// For the observer, where there is one.
     pub(crate) events: Vec<Event>,
 }
@@ -23,6 +25,7 @@ impl Group {
             batch,
             handed: Vec::new(),
             ended: Vec::new(),
+            unwanted: Vec::new(),
             events: Vec::new(),
         }
     }

@@ -118,6 +118,7 @@ impl Engine {
         });
         if self.flight.get(number).is_some() {
             self.flight.request_cancel(number);
+            self.group.unwanted.push(number);
             record.cancel_requested = true;
             let job = EncodedJob::new(record, here, Apart::Leave, None)?;
             self.group
@@ -220,6 +221,7 @@ impl Engine {
                 needs,
             )));
         }
+        self.observe(|at| Event::of(number, &record, at));
         let here = origins.unwrap_or(Origins {
             queue: 0,
             known: false,

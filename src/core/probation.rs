@@ -38,6 +38,8 @@ pub(crate) struct Probation {
     /// How long a suspect is alone at most; zero where nobody is suspected.
     span: Duration,
     waiting: BTreeMap<JobNumber, Suspect>,
+    /// Those that the present group cancels or removes.
+    removed: Vec<Suspect>,
     /// The one that runs, and until when nothing is started beside it.
     running: Option<(Suspect, Steady)>,
     /// Nothing was started beside it so far.
@@ -52,6 +54,7 @@ impl Probation {
             opening,
             span,
             waiting: BTreeMap::new(),
+            removed: Vec::new(),
             running: None,
             alone: false,
             // An earlier opening may have left its row.
@@ -78,7 +81,12 @@ impl Probation {
 
     /// It is cancelled or removed before it ran.
     pub(crate) fn remove(&mut self, number: JobNumber) {
-        self.waiting.remove(&number);
+        self.removed.extend(self.waiting.remove(&number));
+    }
+
+    /// The group is written.
+    pub(crate) fn committed(&mut self) {
+        self.removed.clear();
     }
 
     pub(crate) fn waiting(&self) -> u64 {
@@ -159,9 +167,12 @@ impl Probation {
         Ok(())
     }
 
-    /// The group is not written: a claim that it made never was.
+    /// The group is not written: a claim that it made never was, and whom it removed is still here.
     pub(crate) fn roll_back(&mut self, flight: &Flight) {
         self.changed = true;
+        for suspect in std::mem::take(&mut self.removed) {
+            self.add(suspect);
+        }
         if let Some((suspect, _)) = self.running {
             let number = suspect.order.number;
             if flight.get(number).is_none() {

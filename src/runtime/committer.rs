@@ -267,6 +267,11 @@ impl Committer {
                 pool.post(jobs.into_iter());
             }
         }
+        for &job in &group.unwanted {
+            for pool in &self.shared.pools {
+                pool.request_cancel(job);
+            }
+        }
         self.shared.waiters.ring(&group.ended);
         self.ring_rested();
     }

@@ -269,6 +269,15 @@ impl Inbox {
         self.room.wake_all();
     }
 
+    /// Says why, where the store takes no new jobs at the moment. `act` names the call.
+    #[cfg(feature = "testing")]
+    pub(super) fn check_takes_jobs(&self, act: &str) -> Result<(), Error> {
+        match &self.state.lock().refuses {
+            Some(cause) => Err(Error::store(act, Arc::clone(cause))),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn clock(&self) -> &Clock {
         &self.clock
     }

@@ -19,11 +19,15 @@ use crate::sync::Arc;
 /// 3. Its end is reported while the thread still counts as busy: this turn claims nothing.
 /// 4. The answer to a question behind the report says that the end is durable. The thread is given
 ///    back, and nothing is on the shelf.
+///
+/// A store that refuses has such questions answered all the same: then nothing is claimed, or an end
+/// is kept until it can be written.
 pub(crate) fn run_next(shared: &Arc<Shared>, pool: &Pool) -> Result<Option<JobNumber>, Error> {
     let act = format!("run the next job of queue `{}`", pool.queue);
     let turn = || {
         let count = |reply| Command::Count { reply };
-        shared.inbox.ask(&act, WhenFull::Wait, count).map(drop)
+        shared.inbox.ask(&act, WhenFull::Wait, count)?;
+        shared.inbox.check_takes_jobs(&act)
     };
     let mut lent = Lent::new(shared, pool);
     turn()?;

@@ -155,8 +155,10 @@ impl Committer {
     fn wait_out(&mut self, cause: Arc<StoreError>) {
         let now = self.shared.clock.now();
         self.shared.health.refuse(&cause, now.wall);
-        self.shared
-            .observe(|| Event::degraded(cause.to_string(), now.wall));
+        if self.trouble.is_none() {
+            self.shared
+                .observe(|| Event::degraded(cause.to_string(), now.wall));
+        }
         self.shared.inbox.refuse_jobs(Some(Arc::clone(&cause)));
         let pause = self
             .trouble

@@ -63,11 +63,7 @@ impl Committer {
             }
             Command::Cancel { number, reply } => {
                 self.withdraw(*number);
-                self.operate(*number, reply, Engine::cancel)?;
-                for pool in &self.shared.pools {
-                    pool.request_cancel(*number);
-                }
-                Ok(())
+                self.operate(*number, reply, Engine::cancel)
             }
             Command::Retry { number, reply } => {
                 let order = self.shared.order(self.shared.clock.now());
@@ -232,6 +228,10 @@ impl Committer {
             self.commit()?;
         }
         let found = self.shared.find(number);
+        if matches!(found, Ok(Found::Nowhere)) && self.shared.lost.contains(number) {
+            // It was refused after its caller had looked.
+            return Ok(Err(Error::lost(number)));
+        }
         Ok(found.map_err(|cause| find_failed(number, cause)))
     }
 

@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::thread::scope;
 
@@ -16,8 +17,9 @@ fn assert_lost(error: &Error, job: JobNumber) {
     assert_eq!(
         error.to_string(),
         format!(
-            "look up job {job}: it was accepted as buffered and did not survive: its process ended \
-             before it was written, or the store was replaced by an older copy: enqueue it anew"
+            "look up job {job}: it was accepted as buffered and did not survive: the store refused \
+             its commit, its process ended before that, or the store was replaced by an older copy: \
+             enqueue it anew"
         )
     );
     assert!(error.is_lost() && !error.is_replaced());
@@ -227,6 +229,40 @@ pub(crate) fn a_buffered_job_whose_commit_is_refused_is_lost_and_says_so(place: 
     assert_ne!(next.number(), job);
     manager.status(&next).unwrap();
     assert_lost(&manager.status(&receipt).unwrap_err(), job);
+}
+
+/// The number was good when it was asked for, and the question comes behind the refused job.
+pub(crate) fn who_asks_for_a_buffered_job_while_its_commit_is_refused_learns_that_it_is_lost(
+    place: &dyn Place,
+) {
+    let (builder, gate, faults) = gated(place);
+    let manager = builder.start().unwrap();
+    let first = at_the_gate(&manager, &gate);
+    let receipt = manager.enqueue(buffered("a")).unwrap();
+    let job = receipt.number();
+    faults.arm(Fault::nth(Operation::Commit, 2).full());
+    let (asking, asked) = (AtomicUsize::new(0), 4);
+    let begin = || asking.fetch_add(1, Ordering::Relaxed);
+    scope(|scope| {
+        let questions = [
+            scope.spawn(|| (begin(), manager.status(&receipt).map(drop)).1),
+            scope.spawn(|| (begin(), manager.cancel(&receipt)).1),
+            scope.spawn(|| (begin(), manager.retry(&receipt)).1),
+            scope.spawn(|| (begin(), manager.remove(&receipt)).1),
+        ];
+        while asking.load(Ordering::Relaxed) < asked {
+            std::thread::yield_now();
+        }
+        // They are on their way into the inbox; one that is late is told the same.
+        for _ in 0..1_000 {
+            std::thread::yield_now();
+        }
+        gate.open();
+        for question in questions {
+            assert_lost(&question.join().unwrap().unwrap_err(), job);
+        }
+    });
+    first.wait().unwrap();
 }
 
 pub(crate) fn a_buffered_job_with_a_key_waits_for_its_commit(place: &dyn Place) {

@@ -3,10 +3,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, scope};
 use std::time::Duration;
 
-use jobkeep::testing::{DRAIN_ATTEMPTS, Fault, FaultyStore, Kit, ManualClock, Operation};
+use jobkeep::testing::{DRAIN_ATTEMPTS, Fault, FaultyStore, Kit, Lasting, ManualClock, Operation};
 use jobkeep::{
-    AttemptEnd, Builder, Codec, Context, Enqueue, Error, Job, JobError, Manager, NewJob, Priority,
-    Queue, QueueStore, Receipt, Shutdown, StateKind,
+    AttemptEnd, Builder, Codec, Context, Enqueue, Error, Health, Job, JobError, Manager, NewJob,
+    Priority, Queue, QueueStore, Receipt, Shutdown, StateKind, StoreError,
 };
 use jobkeep_store::{InFlight, Key, get_typed};
 use serde::{Deserialize, Serialize};
@@ -380,6 +380,48 @@ pub(crate) fn a_claim_that_is_not_written_runs_nothing(place: &dyn Place) {
     assert!(ran.lock().unwrap().is_empty());
     drop(kit);
     assert_eq!(one_worker(place).start().unwrap().recovery().interrupted, 0);
+}
+
+pub(crate) fn a_store_that_refuses_shows_at_the_kit(place: &dyn Place) {
+    let store = place.open();
+    let faults = store.faults();
+    let clock = ManualClock::new();
+    let (builder, ran) = noting(Manager::builder(store).clock(clock.clone()));
+    let kit = builder.start_for_tests().unwrap();
+    let full = |nth| {
+        let full = Fault::nth(Operation::Commit, nth).full();
+        faults.arm(full.lasting(Lasting::UntilDisarmed));
+    };
+    let goes_on = || {
+        faults.disarm();
+        clock.advance(SECOND);
+        while kit.health() != Health::Working {
+            thread::yield_now();
+        }
+    };
+    let refused = || {
+        let error = kit.run_one("default").unwrap_err();
+        assert!(error.as_store().is_some_and(StoreError::is_full));
+        assert!(
+            error
+                .to_string()
+                .starts_with("run the next job of queue `default`: write commit")
+        );
+    };
+    let receipt = kit.enqueue(work("a")).unwrap();
+    // Its claim is not written: nothing runs, and that is not because nothing is ready.
+    full(1);
+    refused();
+    assert!(ran.lock().unwrap().is_empty());
+    goes_on();
+    // Its end is not written.
+    full(2);
+    refused();
+    assert_eq!(*ran.lock().unwrap(), ["a"]);
+    assert!(kit.completed(&receipt).unwrap().is_none());
+    goes_on();
+    assert!(kit.completed(&receipt).unwrap().is_some());
+    assert_eq!(kit.run_one("default").unwrap(), None);
 }
 
 pub(crate) fn the_grace_of_a_shutdown_passes_by_a_manual_clock(place: &dyn Place) {

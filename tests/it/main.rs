@@ -164,7 +164,9 @@ behaviours! {
         a_store_that_cannot_be_opened_again_stops_the_manager
         a_key_that_cannot_be_read_once_is_read_again
         a_job_that_cannot_be_read_once_is_read_again
-        a_retry_whose_write_was_refused_comes_once;
+        a_retry_whose_write_was_refused_comes_once
+        a_cancellation_that_was_refused_cancels_nothing
+        what_needs_no_write_is_answered_while_the_store_refuses;
     overrunning:
         a_job_that_outlasts_its_time_out_fails_and_its_late_end_counts_for_nothing
         a_job_is_told_that_its_time_is_over
@@ -188,7 +190,11 @@ behaviours! {
         a_job_that_outlasts_an_orderly_shutdown_is_no_suspect
         without_a_probation_nobody_is_suspected
         a_suspect_is_cancelled_or_removed_like_any_other
-        a_suspect_whose_claim_is_not_written_is_still_one;
+        a_suspect_whose_claim_is_not_written_is_still_one
+        a_suspect_whose_cancellation_is_refused_is_still_one
+        a_suspect_of_a_paused_queue_holds_nobody_up_and_runs_alone_later
+        a_kit_runs_suspects_one_by_one_before_the_others
+        the_retry_of_a_job_parked_as_crashing_is_told;
     receipts:
         a_receipt_survives_its_text
         a_receipt_is_a_string_to_serde
@@ -314,6 +320,7 @@ behaviours! {
         what_survives_of_buffered_jobs_is_a_prefix
         a_job_lost_with_all_of_its_opening_says_so
         a_buffered_job_whose_commit_is_refused_is_lost_and_says_so
+        who_asks_for_a_buffered_job_while_its_commit_is_refused_learns_that_it_is_lost
         a_buffered_job_with_a_key_waits_for_its_commit;
     operating:
         a_paused_queue_accepts_jobs_and_starts_none
@@ -358,7 +365,10 @@ behaviours! {
         a_shutdown_leaves_an_observer_behind_that_does_not_return
         an_observer_may_hold_the_manager_and_end_it
         an_observer_is_given_once
-        an_observer_hears_that_the_store_refuses;
+        an_observer_hears_that_the_store_refuses
+        a_success_that_ends_otherwise_for_a_key_is_told_as_it_ended
+        what_is_written_at_the_second_try_is_told_once
+        that_the_store_refuses_is_told_once_until_it_works_again;
     within:
         a_panic_goes_on_from_the_checkpoint
         an_error_goes_on_from_the_value_that_run_left
@@ -410,5 +420,6 @@ behaviours! {
         a_failed_assertion_lists_what_is_enqueued
         a_fault_strikes_when_it_is_armed
         a_claim_that_is_not_written_runs_nothing
+        a_store_that_refuses_shows_at_the_kit
         the_grace_of_a_shutdown_passes_by_a_manual_clock;
 }

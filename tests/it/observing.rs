@@ -5,13 +5,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jobkeep::testing::ManualClock;
-use jobkeep::{Builder, Context, JobError, Manager, NewJob, Observer, Queue, Timestamp, event};
+use jobkeep::{
+    Builder, Context, Health, JobError, Manager, NewJob, Observer, Queue, StateKind, Timestamp,
+    event,
+};
 use jobkeep_store::Key;
 use jobkeep_store::conformance::{Fault, Lasting, Operation};
 
 use crate::damage::damage;
 use crate::parking::Reshaped;
-use crate::place::{Door, HOUR, PATIENCE, Place, SECOND, Work, one_worker, succeeding, work};
+use crate::place::{
+    Door, HOUR, Other, PATIENCE, Place, SECOND, Work, one_worker, succeeding, through, work,
+};
+use crate::retrying::until;
 
 /// Writes down what it hears.
 struct Recorder(Mutex<Sender<String>>);
@@ -448,4 +454,104 @@ pub(crate) fn an_observer_hears_that_the_store_refuses(place: &dyn Place) {
     let cause = error.as_store().unwrap();
     let text = heard.recv_timeout(PATIENCE).unwrap();
     assert_eq!(text, format!("{}: {cause}", clock.wall()));
+}
+
+/// The attempt succeeded, and its job did not.
+pub(crate) fn a_success_that_ends_otherwise_for_a_key_is_told_as_it_ended(place: &dyn Place) {
+    let (manager, clock, heard) = observed(place, |_, ctx| {
+        ctx.enqueue(NewJob::new(Other { amount: 1 }).key("k"))?;
+        Ok(String::new())
+    });
+    let at = clock.wall();
+    let key_held = NewJob::new(Other { amount: 2 }).key("k");
+    manager.enqueue(key_held).unwrap();
+    let job = NewJob::new(work("a"))
+        .attempts(2)
+        .backoff(Duration::ZERO, Duration::ZERO);
+    manager.enqueue(job).unwrap();
+    let error = "enqueue job `other` with key `k`: job 1 holds this key with another payload: use \
+                 another key, or the same payload";
+    heard.expect(&[
+        format!("{at}: accepted 1 other default, at once"),
+        format!("{at}: accepted 2 work default, at once"),
+        format!("{at}: started 2, 1 on default-worker-1"),
+        format!("{at}: retried 2 after 1, Some(\"{error}\"), due {at}"),
+        format!("{at}: started 2, 2 on default-worker-1"),
+        format!("{at}: failed 2 after 2: the job failed at attempt 2: {error}"),
+    ]);
+    drop(manager);
+    assert!(heard.rest().is_empty());
+}
+
+pub(crate) fn what_is_written_at_the_second_try_is_told_once(place: &dyn Place) {
+    let store = place.open();
+    let faults = store.faults();
+    let (recorder, heard) = Recorder::new();
+    let clock = ManualClock::new();
+    let door = Door::new();
+    let manager = through(Manager::builder(store), &door)
+        .queue(Queue::new("default").workers(1))
+        .clock(clock.clone())
+        .observer(recorder)
+        .start()
+        .unwrap();
+    let at = clock.wall();
+    let refused_once = || faults.arm(Fault::next(Operation::Commit).full());
+    let receipt = manager.enqueue(work("a")).unwrap();
+    door.arrived();
+    until(&manager, &receipt, StateKind::Running);
+    refused_once();
+    manager.pause("default").unwrap();
+    refused_once();
+    door.open(1);
+    manager.wait(&receipt, PATIENCE).unwrap();
+    refused_once();
+    manager.retry(&receipt).unwrap();
+    refused_once();
+    manager.cancel(&receipt).unwrap();
+    drop(manager);
+    let expected = [
+        "accepted 1 work default, at once",
+        "started 1, 1 on default-worker-1",
+        "paused default",
+        "succeeded 1 after 1",
+        "retried 1 after 0, None, at once",
+        "cancelled 1 after 0: the job was cancelled: before it ran",
+    ];
+    assert_eq!(heard.rest(), expected.map(|line| format!("{at}: {line}")));
+}
+
+pub(crate) fn that_the_store_refuses_is_told_once_until_it_works_again(place: &dyn Place) {
+    let store = place.open();
+    let faults = store.faults();
+    let (said, heard) = channel();
+    let clock = ManualClock::new();
+    let manager = Manager::builder(store)
+        .clock(clock.clone())
+        .observer(Degradation(Mutex::new(said)))
+        .start()
+        .unwrap();
+    let mut expected = Vec::new();
+    for _ in 0..2 {
+        let full = Fault::next(Operation::Commit).full();
+        faults.arm(full.lasting(Lasting::UntilDisarmed));
+        let error = manager.enqueue(work("a")).unwrap_err();
+        let cause = error.as_store().unwrap();
+        expected.push(format!("{}: {cause}", clock.wall()));
+        let tried = faults.count(Operation::Commit);
+        clock.advance(SECOND);
+        while faults.count(Operation::Commit) == tried {
+            std::thread::yield_now();
+        }
+        // The turn that tried has ended with the next answer.
+        manager.counts().unwrap();
+        faults.disarm();
+        clock.advance(2 * SECOND);
+        while manager.health() != Health::Working {
+            std::thread::yield_now();
+        }
+    }
+    drop(manager);
+    let told: Vec<_> = heard.iter().collect();
+    assert_eq!(told, expected);
 }

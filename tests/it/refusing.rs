@@ -272,6 +272,66 @@ pub(crate) fn the_schedule_is_the_same_after_a_refused_write(place: &dyn Place) 
     door.open(1);
 }
 
+pub(crate) fn a_cancellation_that_was_refused_cancels_nothing(place: &dyn Place) {
+    let Refusing {
+        builder,
+        faults,
+        clock,
+        ..
+    } = refusing(place);
+    let door = Door::new();
+    let inside = door.clone();
+    let manager = builder
+        .handle::<Work>(move |work, _| {
+            inside.enter(&work.label);
+            Err(JobError::retry_after(HOUR, "not yet"))
+        })
+        .start()
+        .unwrap();
+    let receipts = ["a", "b"].map(|label| {
+        let receipt = manager.enqueue(work(label)).unwrap();
+        door.arrived();
+        until(&manager, &receipt, StateKind::Running);
+        if label == "b" {
+            manager.cancel(&receipt).unwrap();
+        }
+        full(&faults);
+        manager.cancel(&receipt).unwrap_err();
+        faults.disarm();
+        until_working(&manager, &clock);
+        door.open(1);
+        receipt
+    });
+    until(&manager, &receipts[0], StateKind::Scheduled);
+    // The one before it was accepted.
+    until(&manager, &receipts[1], StateKind::Cancelled);
+}
+
+pub(crate) fn what_needs_no_write_is_answered_while_the_store_refuses(place: &dyn Place) {
+    let Refusing {
+        builder, faults, ..
+    } = refusing(place);
+    let door = Door::new();
+    let manager = through(builder, &door).start().unwrap();
+    let running = manager.enqueue(work("running")).unwrap();
+    door.arrived();
+    until(&manager, &running, StateKind::Running);
+    let waiting = manager.enqueue(work("waiting")).unwrap();
+    full(&faults);
+    manager.pause("default").unwrap_err();
+    assert!(is_refusing(&manager));
+    assert_eq!(manager.paused().unwrap(), Vec::<String>::new());
+    for (state, receipt) in [(StateKind::Running, &running), (StateKind::Ready, &waiting)] {
+        let page = manager.jobs(state, None, 10).unwrap();
+        let numbers: Vec<_> = page.jobs().iter().map(jobkeep::ListedJob::number).collect();
+        assert_eq!(numbers, [receipt.number()]);
+        assert_eq!(manager.status(receipt).unwrap().state(), state);
+    }
+    assert!(manager.completed(&waiting).unwrap().is_none());
+    faults.disarm();
+    door.open(2);
+}
+
 pub(crate) fn a_shutdown_writes_what_was_kept_as_soon_as_it_can(place: &dyn Place) {
     let Refusing {
         builder, faults, ..

@@ -1,13 +1,18 @@
 //! Jobs that the process died beside. A store whose commits fail with an unknown outcome from some
 //! moment on shows the next opening what a process shows that died then.
 
+use std::sync::mpsc::{Sender, channel};
+use std::thread::scope;
 use std::time::Duration;
 
 use jobkeep::testing::ManualClock;
-use jobkeep::{AttemptEnd, Builder, Manager, ParkReason, Queue, Receipt, StateKind};
+use jobkeep::{
+    AttemptEnd, Builder, Health, JobNumber, ListedJob, Manager, NewJob, Observer, ParkReason,
+    Queue, Receipt, StateKind, event,
+};
 use jobkeep_store::conformance::{Fault, Lasting, Operation};
 
-use crate::place::{Door, HOUR, PATIENCE, Place, SECOND, Work, succeeding, through, work};
+use crate::place::{Door, HOUR, Other, PATIENCE, Place, SECOND, Work, succeeding, through, work};
 use crate::restarting::until_nothing_is_stuck;
 use crate::retrying::until;
 
@@ -285,6 +290,112 @@ pub(crate) fn a_suspect_whose_claim_is_not_written_is_still_one(place: &dyn Plac
         door.open(1);
         manager.wait(receipt, PATIENCE).unwrap();
     }
+}
+
+pub(crate) fn a_suspect_whose_cancellation_is_refused_is_still_one(place: &dyn Place) {
+    let receipts = two_suspects(place);
+    let store = place.open();
+    let faults = store.faults();
+    let clock = ManualClock::new();
+    let door = Door::new();
+    let queue = Queue::new("default").workers(4);
+    let manager = through(Manager::builder(store).queue(queue), &door)
+        .clock(clock.clone())
+        .start()
+        .unwrap();
+    manager.enqueue(work("neighbour")).unwrap();
+    assert_eq!(door.arrived(), "a");
+    let full = Fault::next(Operation::Commit).full();
+    faults.arm(full.lasting(Lasting::UntilDisarmed));
+    manager.cancel(&receipts[1]).unwrap_err();
+    manager.remove(&receipts[1]).unwrap_err();
+    faults.disarm();
+    clock.advance(SECOND);
+    while manager.health() != Health::Working {
+        std::thread::yield_now();
+    }
+    door.open(1);
+    assert_eq!(door.arrived(), "b");
+    a_turn(&manager);
+    a_turn(&manager);
+    assert!(door.is_quiet());
+    door.open(1);
+    assert_eq!(door.arrived(), "neighbour");
+    door.open(1);
+}
+
+pub(crate) fn a_suspect_of_a_paused_queue_holds_nobody_up_and_runs_alone_later(place: &dyn Place) {
+    let receipts = two_suspects(place);
+    let door = Door::new();
+    let inside = door.clone();
+    let kit = succeeding(builder(place, 4).queue(Queue::new("other")))
+        .handle::<Other>(move |other, _| {
+            inside.enter(&other.amount.to_string());
+            Ok(0)
+        })
+        .start_for_tests()
+        .unwrap();
+    kit.pause("default").unwrap();
+    let neighbour = kit.enqueue(work("neighbour")).unwrap();
+    let other = NewJob::new(Other { amount: 1 }).queue("other");
+    let beside = kit.enqueue(other).unwrap();
+    // They are listed where they stand.
+    let page = kit.jobs(StateKind::Ready, None, 2).unwrap();
+    let suspects = receipts.iter().map(Receipt::number);
+    assert!(page.jobs().iter().map(ListedJob::number).eq(suspects));
+    assert_eq!(kit.run_one("default").unwrap(), None);
+    scope(|scope| {
+        let ran = scope.spawn(|| kit.run_one("other").unwrap());
+        assert_eq!(door.arrived(), "1");
+        kit.resume("default").unwrap();
+        assert_eq!(kit.run_one("default").unwrap(), None);
+        door.open(1);
+        assert_eq!(ran.join().unwrap(), Some(beside.untyped()));
+    });
+    let first = kit.run_one("default").unwrap();
+    assert_eq!(first, Some(receipts[0].untyped()));
+    kit.pause_and_wait("default", PATIENCE).unwrap();
+    assert_eq!(kit.run_one("default").unwrap(), None);
+    kit.resume("default").unwrap();
+    let rest = [receipts[1].untyped(), neighbour.untyped()];
+    assert_eq!(kit.drain("default").unwrap(), rest);
+}
+
+pub(crate) fn a_kit_runs_suspects_one_by_one_before_the_others(place: &dyn Place) {
+    let receipts = two_suspects(place);
+    let kit = succeeding(builder(place, 4)).start_for_tests().unwrap();
+    let neighbour = kit.enqueue(work("neighbour")).unwrap();
+    let mut expected: Vec<_> = receipts.iter().map(Receipt::untyped).collect();
+    expected.push(neighbour.untyped());
+    assert_eq!(kit.drain("default").unwrap(), expected);
+    let done = kit.completed(&receipts[0]).unwrap().unwrap();
+    assert_eq!((done.attempts(), done.interruptions()), (1, 2));
+}
+
+struct Retries(Sender<(JobNumber, Option<String>)>);
+
+impl Observer for Retries {
+    fn retried(&self, event: &event::Retried) {
+        let error = event.error().map(Into::into);
+        self.0.send((event.job(), error)).unwrap();
+    }
+}
+
+pub(crate) fn the_retry_of_a_job_parked_as_crashing_is_told(place: &dyn Place) {
+    let receipts = two_suspects(place);
+    die_beside(place, &["a"], &mut receipts.clone());
+    let (told, heard) = channel();
+    let manager = succeeding(builder(place, 1))
+        .observer(Retries(told))
+        .start()
+        .unwrap();
+    manager.retry(&receipts[0]).unwrap();
+    manager.wait(&receipts[0], PATIENCE).unwrap();
+    drop(manager);
+    assert_eq!(
+        heard.iter().collect::<Vec<_>>(),
+        [(receipts[0].number(), None)]
+    );
 }
 
 #[cfg(all(unix, feature = "redb"))]
