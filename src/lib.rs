@@ -95,6 +95,9 @@
 //! than once, because a process that dies cannot record what it just did: make it harmless to repeat, or
 //! give what it does to others the [job's number](Context::id) as a key.
 //!
+//! An attempt that outlasts its [time-out](Policy::timeout) has failed. A thread cannot be stopped from
+//! outside, so another one stands in for it, and the next attempt waits until it has returned.
+//!
 //! The [`Context`] of an attempt takes progress and log lines, and says whether somebody
 //! [cancelled](Context::is_cancelled) it. [`Context::checkpoint`] keeps the job's value on the way.
 //! [`Context::enqueue`] queues jobs that follow, in the commit that records the success.
