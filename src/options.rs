@@ -119,8 +119,8 @@ impl<J: Job> NewJob<J> {
     ///
     /// [`Durability::Buffered`]: it is accepted as soon as the manager has taken it in, and written
     /// with the next commit. What survives a crash is a prefix of the order of acceptance. Where the
-    /// store refuses that commit, the jobs in it are lost, and nobody is told but who asks for one of
-    /// them: [`Error::is_lost`]. A job with a [`key`](Self::key), or in a batch with one that is not
+    /// store refuses that commit, and once more, the jobs in it are lost, and nobody is told but who
+    /// asks for one of them: [`Error::is_lost`]. A job with a [`key`](Self::key), or in a batch with one that is not
     /// buffered, waits for its commit all the same: the receipt says which it was.
     ///
     /// Everything else: it waits for its commit, which survives what its store promises.

@@ -98,6 +98,15 @@ impl EncodedJob {
         }
     }
 
+    /// Moves the rows out with the record, which does not come back.
+    pub(crate) fn take_all(&mut self) -> Self {
+        let record = self.record.take();
+        Self {
+            record,
+            ..self.take()
+        }
+    }
+
     /// Takes the rows back from a batch that was not written.
     pub(crate) fn refill(&mut self, number: JobNumber, rows: &mut HashMap<Key, Vec<u8>>) {
         let head = if self.state.is_final() {

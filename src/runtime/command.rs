@@ -20,6 +20,8 @@ pub(crate) enum Command {
         first: JobNumber,
         /// How many they were when they came in.
         count: u64,
+        /// Their caller has been told already that they are accepted.
+        buffered: bool,
         reply: Reply<Vec<JobNumber>>,
     },
     Settle(Box<Settlement>),
@@ -96,8 +98,31 @@ impl Command {
             jobs,
             first: JobNumber(0),
             count: 0,
+            buffered: false,
             reply,
         }
+    }
+
+    /// Accepts jobs whose caller does not wait for it.
+    pub(super) fn accept_buffered(jobs: Vec<(EncodedJob, Option<KeyClaim>)>) -> Self {
+        Self::Accept {
+            jobs,
+            first: JobNumber(0),
+            count: 0,
+            buffered: true,
+            reply: Reply::new(),
+        }
+    }
+
+    /// Its caller waits to hear whether the jobs are accepted.
+    pub(super) fn accepts_for_a_caller(&self) -> bool {
+        matches!(
+            self,
+            Self::Accept {
+                buffered: false,
+                ..
+            }
+        )
     }
 
     /// Numbers the jobs that it brings from `next` on, and counts `next` on.

@@ -157,7 +157,7 @@ impl Inbox {
         when_full: WhenFull,
         jobs: Vec<(EncodedJob, Option<KeyClaim>)>,
     ) -> Result<JobNumber, Error> {
-        let command = Command::accept(jobs, Reply::new());
+        let command = Command::accept_buffered(jobs);
         let (_, first) = self.push(act, command, when_full, Haste::Now)?;
         Ok(first)
     }

@@ -43,10 +43,10 @@ impl Committer {
     /// 2. The store is opened anew. Its commit number tells whether the group took effect after all:
     ///    then what it allows happens.
     /// 3. Else the engine begins anew from what the store has, and what runs goes on running.
-    /// 4. Who enqueued gets the error. What workers and operators said is stepped again at once, in a
-    ///    commit of its own.
+    /// 4. Who waits for the acceptance of a job gets the error. What workers and operators said, and
+    ///    what was accepted as buffered, is stepped again at once, in a commit of its own.
     /// 5. Where that fails too, operators get the error, and the store is tried again after a pause.
-    ///    What workers said is kept until then.
+    ///    What workers said is kept until then; what was accepted as buffered is lost.
     ///
     /// # Errors
     /// Where nothing may be written any more, or the store cannot be opened anew or read.
@@ -64,7 +64,7 @@ impl Committer {
         }
         self.roll_back(failed, &cause)?;
         let cause = Arc::new(cause);
-        self.refuse(&cause, |command| matches!(command, Command::Accept { .. }));
+        self.refuse(&cause, Command::accepts_for_a_caller);
         if !std::mem::replace(&mut self.again, true) {
             return Ok(Recovered::Again);
         }
@@ -117,7 +117,7 @@ impl Committer {
         restored.map(drop).map_err(|why| self.lost(cause, why))
     }
 
-    /// Gives settlements back the rows that they moved into the group's batch.
+    /// Gives settlements and buffered jobs back the rows that they moved into the group's batch.
     fn refill(&mut self, group: Group) {
         let mut rows: HashMap<Key, Vec<u8>> = group
             .batch
@@ -129,8 +129,19 @@ impl Committer {
             })
             .collect();
         for command in &mut self.stepped {
-            if let Command::Settle(settlement) = command {
-                settlement.refill(&mut rows);
+            match command {
+                Command::Settle(settlement) => settlement.refill(&mut rows),
+                Command::Accept {
+                    jobs,
+                    first,
+                    buffered: true,
+                    ..
+                } => {
+                    for (number, (job, _)) in (first.0..).map(JobNumber).zip(jobs) {
+                        job.refill(number, &mut rows);
+                    }
+                }
+                _ => {}
             }
         }
     }

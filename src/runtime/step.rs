@@ -16,8 +16,15 @@ impl Committer {
     pub(super) fn step(&mut self, command: &mut Command) -> Result<(), StoreError> {
         match command {
             Command::Accept {
-                jobs, first, reply, ..
-            } => self.accept(std::mem::take(jobs), *first, reply),
+                jobs,
+                first,
+                buffered,
+                reply,
+                ..
+            } => {
+                let jobs = take_jobs(jobs, *buffered);
+                self.accept(jobs, *first, reply)
+            }
             Command::Settle(settlement) => {
                 if let Some(hash) = settlement.key {
                     // Where it is damaged, the job ends all the same.
@@ -257,6 +264,19 @@ impl Committer {
             log,
         }))
     }
+}
+
+/// Takes jobs out of their command; of buffered ones the rows, because the command is stepped again
+/// where the group is not written.
+fn take_jobs(
+    jobs: &mut Vec<(EncodedJob, Option<KeyClaim>)>,
+    buffered: bool,
+) -> Vec<(EncodedJob, Option<KeyClaim>)> {
+    if !buffered {
+        return std::mem::take(jobs);
+    }
+    let rows = |(job, claim): &mut (EncodedJob, Option<KeyClaim>)| (job.take_all(), claim.clone());
+    jobs.iter_mut().map(rows).collect()
 }
 
 pub(crate) fn find_failed(number: JobNumber, cause: FindError) -> Error {

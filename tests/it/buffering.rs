@@ -202,7 +202,7 @@ pub(crate) fn a_job_lost_with_all_of_its_opening_says_so(place: &dyn Place) {
     let store = place.open();
     let faults = store.faults();
     let manager = Manager::builder(store).start().unwrap();
-    faults.arm(Fault::next(Operation::Commit));
+    faults.arm(Fault::next(Operation::Commit).unknown());
     let receipt = manager.enqueue(buffered("a")).unwrap();
     assert!(manager.wait(&receipt, PATIENCE).is_err());
     drop(manager);
@@ -217,18 +217,34 @@ pub(crate) fn a_buffered_job_whose_commit_is_refused_is_lost_and_says_so(place: 
     let receipt = manager.enqueue(buffered("a")).unwrap();
     let mut finishing = manager.finished(&receipt);
     assert!(Task::new().poll(&mut finishing).is_pending());
-    faults.arm(Fault::nth(Operation::Commit, 2).full());
+    let full = Fault::nth(Operation::Commit, 2).full();
+    faults.arm(full.lasting(Lasting::UntilDisarmed));
     gate.open();
     first.wait().unwrap();
     let job = receipt.number();
     assert_lost(&block_on(finishing).unwrap_err(), job);
     assert_lost(&manager.status(&receipt).unwrap_err(), job);
     assert_lost(&manager.wait(&receipt, PATIENCE).unwrap_err(), job);
-    // Nobody gets its number.
-    let next = manager.enqueue(buffered("b")).unwrap();
-    assert_ne!(next.number(), job);
-    manager.status(&next).unwrap();
-    assert_lost(&manager.status(&receipt).unwrap_err(), job);
+}
+
+pub(crate) fn a_buffered_job_whose_commit_is_refused_once_is_written_all_the_same(
+    place: &dyn Place,
+) {
+    let (builder, gate, faults) = gated(place);
+    let manager = succeeding(builder).start().unwrap();
+    let first = at_the_gate(&manager, &gate);
+    let small = manager.enqueue(buffered("a")).unwrap();
+    let large = manager.enqueue(buffered("x".repeat(2_000))).unwrap();
+    faults.arm(Fault::nth(Operation::Commit, 2).full());
+    gate.open();
+    first.wait().unwrap();
+    for receipt in [&small, &large] {
+        assert_eq!(manager.wait(receipt, PATIENCE).unwrap().job().runs, 1);
+    }
+    assert_eq!(
+        manager.wait(&large, PATIENCE).unwrap().job().label.len(),
+        2_000
+    );
 }
 
 /// The number was good when it was asked for, and the question comes behind the refused job.
@@ -240,7 +256,8 @@ pub(crate) fn who_asks_for_a_buffered_job_while_its_commit_is_refused_learns_tha
     let first = at_the_gate(&manager, &gate);
     let receipt = manager.enqueue(buffered("a")).unwrap();
     let job = receipt.number();
-    faults.arm(Fault::nth(Operation::Commit, 2).full());
+    let full = Fault::nth(Operation::Commit, 2).full();
+    faults.arm(full.lasting(Lasting::UntilDisarmed));
     let (asking, asked) = (AtomicUsize::new(0), 4);
     let begin = || asking.fetch_add(1, Ordering::Relaxed);
     scope(|scope| {
@@ -258,8 +275,12 @@ pub(crate) fn who_asks_for_a_buffered_job_while_its_commit_is_refused_learns_tha
             std::thread::yield_now();
         }
         gate.open();
-        for question in questions {
-            assert_lost(&question.join().unwrap().unwrap_err(), job);
+        let [status, changes @ ..] = questions;
+        assert_lost(&status.join().unwrap().unwrap_err(), job);
+        // What would have to be written is refused for that.
+        for change in changes {
+            let error = change.join().unwrap().unwrap_err();
+            assert!(error.is_lost() || error.as_store().is_some(), "{error}");
         }
     });
     first.wait().unwrap();

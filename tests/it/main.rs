@@ -319,6 +319,7 @@ behaviours! {
         a_shutdown_writes_what_is_buffered
         what_survives_of_buffered_jobs_is_a_prefix
         a_job_lost_with_all_of_its_opening_says_so
+        a_buffered_job_whose_commit_is_refused_once_is_written_all_the_same
         a_buffered_job_whose_commit_is_refused_is_lost_and_says_so
         who_asks_for_a_buffered_job_while_its_commit_is_refused_learns_that_it_is_lost
         a_buffered_job_with_a_key_waits_for_its_commit;
