@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jobkeep_store::{Backoff, Durability, Timestamp};
@@ -140,7 +141,7 @@ impl<J: Job> NewJob<J> {
             name: J::NAME.into(),
             codec: J::CODEC,
             payload,
-            queue: self.queue.unwrap_or_else(|| J::POLICY.queue.into()),
+            queue: self.queue.map_or(J::POLICY.queue.into(), Cow::Owned),
             priority: self.priority.unwrap_or(J::POLICY.priority),
             start: self.start,
             key: self.key,
@@ -161,10 +162,10 @@ impl<J: Job> From<J> for NewJob<J> {
 /// A job as it travels to whoever accepts it: its name, its payload encoded, its options settled.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    pub(crate) name: String,
+    pub(crate) name: Cow<'static, str>,
     pub(crate) codec: Codec,
     pub(crate) payload: Vec<u8>,
-    pub(crate) queue: String,
+    pub(crate) queue: Cow<'static, str>,
     pub(crate) priority: Priority,
     pub(crate) start: Start,
     pub(crate) key: Option<String>,

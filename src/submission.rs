@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -65,7 +66,7 @@ impl Manager {
         let draft = job.into().draft();
         let stage = draft.and_then(|draft| {
             let shared = self.shared();
-            let left = shared.leave(vec![draft], &act(J::NAME), WhenFull::Refuse)?;
+            let left = shared.leave(vec![draft], &Act::one::<J>(), WhenFull::Refuse)?;
             Ok(match left {
                 Left::Asked(asked) => Stage::Asked(Arc::clone(shared), asked),
                 Left::Accepted(receipts) => Stage::Answered(first(receipts)),
@@ -89,7 +90,7 @@ impl<J: Job> Submission<J> {
     pub fn wait(self) -> Result<Receipt<J>, Error> {
         let answer = match self.stage {
             Stage::Asked(shared, asked) => {
-                receipt(&shared, asked.wait(&act(J::NAME), &shared.inbox))
+                receipt(&shared, asked.wait(&Act::one::<J>(), &shared.inbox))
             }
             Stage::Answered(answer) => answer,
         };
@@ -103,7 +104,7 @@ impl<J: Job> Future for Submission<J> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let answer = match &mut self.stage {
             Stage::Asked(shared, asked) => {
-                let numbers = ready!(asked.poll(&act(J::NAME), &shared.inbox, context.waker()));
+                let numbers = ready!(asked.poll(&Act::one::<J>(), &shared.inbox, context.waker()));
                 receipt(shared, numbers)
             }
             Stage::Answered(answer) => answer.clone(),
@@ -126,9 +127,25 @@ fn receipt(shared: &Shared, numbers: Result<Vec<JobNumber>, Error>) -> Result<Re
     first(shared.receipts(numbers?))
 }
 
-/// As errors name it.
-fn act(name: &str) -> String {
-    format!("enqueue job `{name}`")
+/// What is done, as errors name it: written out where one does.
+enum Act {
+    Job(Cow<'static, str>),
+    Jobs(usize),
+}
+
+impl Act {
+    fn one<J: Job>() -> Self {
+        Self::Job(J::NAME.into())
+    }
+}
+
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Job(name) => write!(f, "enqueue job `{name}`"),
+            Self::Jobs(count) => write!(f, "enqueue {count} jobs"),
+        }
+    }
 }
 
 impl Shared {
@@ -140,8 +157,8 @@ impl Shared {
     ) -> Result<Vec<Receipt>, Error> {
         let act = match drafts.as_slice() {
             [] => return Ok(Vec::new()),
-            [only] => act(only.name()),
-            many => format!("enqueue {} jobs", many.len()),
+            [only] => Act::Job(only.name.clone()),
+            many => Act::Jobs(many.len()),
         };
         match self.leave(drafts, &act, when_full)? {
             Left::Asked(asked) => Ok(self.receipts(asked.wait(&act, &self.inbox)?)),
@@ -150,7 +167,7 @@ impl Shared {
     }
 
     /// Encodes the drafts on this thread and leaves them for the committer.
-    fn leave(&self, drafts: Vec<Draft>, act: &str, when_full: WhenFull) -> Result<Left, Error> {
+    fn leave(&self, drafts: Vec<Draft>, act: &Act, when_full: WhenFull) -> Result<Left, Error> {
         let is_buffered = drafts.iter().all(|draft| self.is_buffered(draft));
         let count = drafts.len() as u64;
         let jobs = self.encode(drafts)?;

@@ -15,6 +15,7 @@ mod reopen;
 mod report;
 mod run;
 mod store;
+mod submit;
 mod tasks;
 mod timed;
 
@@ -22,8 +23,8 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use options::{Effort, Mode, Options};
-use report::Report;
+use options::{Effort, Load, Mode, Options};
+use report::{Beside, Report};
 
 /// Whatever stops the bench. It says so and ends.
 type Fault = Box<dyn Error + Send + Sync>;
@@ -74,15 +75,19 @@ fn load(
     let kind = options.store;
     let mut baseline = baseline::Baseline::new(kind, effort, place.path());
     baseline.measure()?;
-    let (figures, cost) = if effort.backlog > 0 {
-        let (figures, cost) = backlog::run(kind, effort, place.path())?;
-        (figures, Some(cost))
+    let place = place.path();
+    let (figures, beside) = if effort.backlog > 0 {
+        let (figures, cost) = backlog::run(kind, effort, place)?;
+        (figures, Some(Beside::Few(cost)))
+    } else if let Load::Submit { .. } = effort.load {
+        let (figures, ratio) = submit::run(kind, effort.load, effort.measure, place)?;
+        (figures, Some(Beside::Blocking(ratio)))
     } else {
-        let figures = run::run(kind, effort.load, effort.measure, place.path())?;
+        let figures = run::run(kind, effort.load, effort.measure, place)?;
         (figures, None)
     };
     baseline.measure()?;
-    report.load(effort, &figures, cost, &baseline);
+    report.load(effort, &figures, beside, &baseline);
     if let Some(doubt) = baseline.doubt() {
         writeln!(io::stderr(), "{doubt}")?;
     }

@@ -19,6 +19,7 @@ or one of
   --reopen N     how long a start takes after a kill that left N jobs waiting
 
 OPTIONS
+  --submit M     with --producers: each has M jobs outstanding with `submit`, beside the same that block
   --backlog N    with a load: N more jobs wait in the queue all the time (0)
   --seconds S    with a load: how long to measure, after a warm-up of a third of it (3, and no less)
   --finished M   with --reopen: M more jobs had finished before (0)
@@ -79,6 +80,11 @@ pub(crate) enum StoreKind {
 pub(crate) enum Load {
     /// So many threads, one job a call.
     Producers(usize),
+    /// So many threads, each with so many jobs submitted whose acceptance it has not waited for.
+    Submit {
+        producers: usize,
+        outstanding: usize,
+    },
     /// One thread, so many jobs a call.
     Batch(usize),
     /// One thread, one job in the whole manager.
@@ -88,6 +94,8 @@ pub(crate) enum Load {
 const MOST_PRODUCERS: usize = 1_024;
 /// What one `enqueue_all` takes.
 const MOST_BATCH: usize = 10_000;
+/// Four times as many are under way, and that is what the inbox takes: `submit` is never refused.
+const MOST_OUTSTANDING: usize = 4_096;
 const MOST_BACKLOG: u64 = 10_000_000;
 const LEAST_SECONDS: u64 = 3;
 const MOST_SECONDS: u64 = 3_600;
@@ -96,6 +104,7 @@ impl Load {
     pub(crate) fn producers(self) -> usize {
         match self {
             Self::Producers(threads) => threads,
+            Self::Submit { producers, .. } => producers,
             Self::Batch(_) | Self::Lone => 1,
         }
     }
@@ -103,13 +112,21 @@ impl Load {
     pub(crate) fn batch(self) -> usize {
         match self {
             Self::Batch(jobs) => jobs,
-            Self::Producers(_) | Self::Lone => 1,
+            Self::Producers(_) | Self::Submit { .. } | Self::Lone => 1,
+        }
+    }
+
+    /// How many jobs of one producer may not be accepted yet.
+    pub(crate) fn outstanding(self) -> usize {
+        match self {
+            Self::Submit { outstanding, .. } => outstanding,
+            Self::Producers(_) | Self::Batch(_) | Self::Lone => self.batch(),
         }
     }
 
     /// The jobs that one commit would take if everybody who could ask did so at once.
     pub(crate) fn group(self) -> usize {
-        self.producers() * self.batch()
+        self.producers() * self.outstanding()
     }
 }
 
@@ -144,6 +161,7 @@ impl Options {
                     let jobs = number(&name, &value()?, 1, MOST_BACKLOG)?;
                     given.choose(Choice::Reopen(jobs))?;
                 }
+                "--submit" => given.submit = Some(number(&name, &value()?, 1, MOST_OUTSTANDING)?),
                 "--backlog" => given.backlog = Some(number(&name, &value()?, 0, MOST_BACKLOG)?),
                 "--finished" => given.finished = Some(number(&name, &value()?, 0, MOST_BACKLOG)?),
                 "--seconds" => {
@@ -166,6 +184,7 @@ impl Options {
 struct Given {
     store: Option<StoreKind>,
     choice: Option<Choice>,
+    submit: Option<usize>,
     backlog: Option<u64>,
     finished: Option<u64>,
     seconds: Option<u64>,
@@ -191,11 +210,36 @@ impl Given {
         }
     }
 
+    /// The same producers, not waiting for each job.
+    fn submitting(&self, choice: Choice, outstanding: usize) -> Result<Choice, Fault> {
+        let Choice::Load(Load::Producers(producers)) = choice else {
+            return Err("option `--submit`: it belongs to `--producers`".into());
+        };
+        if self.backlog.is_some() {
+            return Err("options `--submit` and `--backlog`: only one of them".into());
+        }
+        if producers * outstanding > MOST_OUTSTANDING {
+            return Err(format!(
+                "options `--producers` and `--submit`: {producers} by {outstanding} jobs \
+                 outstanding are more than {MOST_OUTSTANDING}"
+            )
+            .into());
+        }
+        Ok(Choice::Load(Load::Submit {
+            producers,
+            outstanding,
+        }))
+    }
+
     fn options(self) -> Result<Options, Fault> {
         let store = self.store;
         let store = store.ok_or("option `--store` is missing: redb, sled or memory")?;
         let choice = self.choice;
         let choice = choice.ok_or_else(|| format!("one of {MODES} is missing"))?;
+        let choice = match self.submit {
+            Some(outstanding) => self.submitting(choice, outstanding)?,
+            None => choice,
+        };
         let is_load = matches!(choice, Choice::Load(_));
         if !is_load && (self.backlog.is_some() || self.seconds.is_some()) {
             return Err("options `--backlog` and `--seconds`: they belong to a load".into());

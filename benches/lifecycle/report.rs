@@ -18,6 +18,15 @@ use crate::{idle, reopen};
 #[derive(Debug)]
 pub(crate) struct Report(Vec<(&'static str, Value)>);
 
+/// What a second manager was there for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Beside {
+    /// In it few jobs waited.
+    Few(Cost),
+    /// On it the same producers blocked: the rate of the first by its own.
+    Blocking(f64),
+}
+
 impl Report {
     pub(crate) fn new(store: StoreKind, place: &Place) -> Self {
         Self(vec![
@@ -30,7 +39,7 @@ impl Report {
         &mut self,
         effort: Effort,
         figures: &Figures,
-        cost: Option<Cost>,
+        beside: Option<Beside>,
         baseline: &Baseline,
     ) {
         let raw = baseline.jobs_per_s();
@@ -58,12 +67,19 @@ impl Report {
         if effort.load == Load::Lone {
             self.0.push(("lone", json!(true)));
         }
-        if let Some(cost) = cost {
-            let ram = tenths(cost.ram_per_waiting_bytes);
-            self.0.extend([
-                ("backlog_ratio", json!(rounded(cost.ratio, 10_000.0))),
-                ("ram_per_waiting_bytes", json!(ram)),
-            ]);
+        match beside {
+            Some(Beside::Few(cost)) => {
+                let ram = tenths(cost.ram_per_waiting_bytes);
+                self.0.extend([
+                    ("backlog_ratio", json!(rounded(cost.ratio, 10_000.0))),
+                    ("ram_per_waiting_bytes", json!(ram)),
+                ]);
+            }
+            Some(Beside::Blocking(ratio)) => self.0.extend([
+                ("outstanding", json!(effort.load.outstanding())),
+                ("submit_ratio", json!(rounded(ratio, 10_000.0))),
+            ]),
+            None => {}
         }
     }
 

@@ -1,13 +1,14 @@
 //! The measurement: a manager, its producers, and what came of it.
 #![expect(clippy::disallowed_methods, reason = "a stopwatch reads time")]
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use jobkeep::{Manager, Queue, QueueStore, Retention};
+use jobkeep::{Manager, Queue, QueueStore, Retention, Submission};
 
 use crate::Fault;
 use crate::ledger::{Gate, Ledger, Tally};
@@ -197,7 +198,10 @@ impl Bench {
     }
 
     fn produce(&self, until: Instant) -> Result<(), Fault> {
-        let bound = (GROUPS_UNDER_WAY * self.load.group()).max(LEAST_UNDER_WAY) as u64;
+        if let Load::Submit { outstanding, .. } = self.load {
+            return self.submit(until, outstanding);
+        }
+        let bound = self.bound();
         let jobs = self.load.batch() as u64;
         while Instant::now() < until {
             self.ledger.issue(jobs, bound)?;
@@ -209,7 +213,7 @@ impl Bench {
                     self.manager.enqueue_all(batch)?;
                     self.ledger.acks.add(called.elapsed());
                 }
-                Load::Producers(_) => {
+                Load::Producers(_) | Load::Submit { .. } => {
                     self.manager.enqueue(Order::new(self.number(), called_ns))?;
                     self.ledger.acks.add(called.elapsed());
                 }
@@ -223,6 +227,32 @@ impl Bench {
             self.let_through(jobs);
         }
         Ok(())
+    }
+
+    /// Submits, and waits for the oldest where so many are outstanding.
+    fn submit(&self, until: Instant, most: usize) -> Result<(), Fault> {
+        let mut outstanding: VecDeque<(Instant, Submission<Order>)> = VecDeque::new();
+        let accepted = |(called, submission): (Instant, Submission<Order>)| {
+            submission.wait()?;
+            self.ledger.acks.add(called.elapsed());
+            Ok::<_, Fault>(())
+        };
+        while Instant::now() < until {
+            if outstanding.len() == most
+                && let Some(oldest) = outstanding.pop_front()
+            {
+                accepted(oldest)?;
+            }
+            self.ledger.issue(1, self.bound())?;
+            let called = Instant::now();
+            let order = Order::new(self.number(), self.now_ns());
+            outstanding.push_back((called, self.manager.submit(order)));
+        }
+        outstanding.into_iter().try_for_each(accepted)
+    }
+
+    fn bound(&self) -> u64 {
+        (GROUPS_UNDER_WAY * self.load.group()).max(LEAST_UNDER_WAY) as u64
     }
 
     /// Sees that nothing went wrong unnoticed, and ends the manager.

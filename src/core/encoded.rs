@@ -177,7 +177,7 @@ pub(crate) fn accept(
         queue,
         priority: draft.priority,
         order,
-        name: draft.name,
+        name: draft.name.into_owned(),
         codec: draft.codec,
         payload,
         output: None,

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::task::{Poll, Waker};
 
 use super::bell::Bell;
@@ -32,7 +33,7 @@ impl<T> Asked<T> {
     }
 
     /// Blocks until there is an answer. `act` names the call in errors.
-    pub(crate) fn wait(self, act: &str, inbox: &Inbox) -> Result<T, Error> {
+    pub(crate) fn wait(self, act: &dyn fmt::Display, inbox: &Inbox) -> Result<T, Error> {
         self.bell.wait(inbox.clock(), None);
         self.answer(act, inbox)
     }
@@ -40,7 +41,7 @@ impl<T> Asked<T> {
     /// The answer, or a call of this waker once there is one.
     pub(crate) fn poll(
         &mut self,
-        act: &str,
+        act: &dyn fmt::Display,
         inbox: &Inbox,
         waker: &Waker,
     ) -> Poll<Result<T, Error>> {
@@ -51,7 +52,7 @@ impl<T> Asked<T> {
         }
     }
 
-    fn answer(&self, act: &str, inbox: &Inbox) -> Result<T, Error> {
+    fn answer(&self, act: &dyn fmt::Display, inbox: &Inbox) -> Result<T, Error> {
         self.reply
             .take(act)
             .unwrap_or_else(|| Err(inbox.refusal(act)))

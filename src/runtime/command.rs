@@ -236,7 +236,7 @@ impl<T> Reply<T> {
     }
 
     /// The answer, if there is one; `act` names the call in errors.
-    pub(super) fn take(&self, act: &str) -> Option<Result<T, Error>> {
+    pub(super) fn take(&self, act: &dyn fmt::Display) -> Option<Result<T, Error>> {
         Some(match self.0.lock().take()? {
             Answer::Given(answer) => answer,
             Answer::Refused(cause) => Err(Error::store(act, cause)),

@@ -1,5 +1,7 @@
 //! Where everybody leaves commands for the committer: bounded, taken whole.
 
+use std::fmt;
+
 use jobkeep_store::{JobNumber, StoreError};
 
 use super::asked::Asked;
@@ -135,13 +137,13 @@ impl Inbox {
         when_full: WhenFull,
         command: impl FnOnce(Reply<T>) -> Command,
     ) -> Result<T, Error> {
-        self.leave(act, when_full, command)?.wait(act, self)
+        self.leave(&act, when_full, command)?.wait(&act, self)
     }
 
     /// Asks the committer, whose answer is waited for later or never.
     pub(crate) fn leave<T>(
         &self,
-        act: &str,
+        act: &dyn fmt::Display,
         when_full: WhenFull,
         command: impl FnOnce(Reply<T>) -> Command,
     ) -> Result<Asked<T>, Error> {
@@ -153,7 +155,7 @@ impl Inbox {
     /// Leaves jobs whose acceptance nobody waits for, and returns the number of the first.
     pub(crate) fn leave_jobs(
         &self,
-        act: &str,
+        act: &dyn fmt::Display,
         when_full: WhenFull,
         jobs: Vec<(EncodedJob, Option<KeyClaim>)>,
     ) -> Result<JobNumber, Error> {
@@ -170,13 +172,13 @@ impl Inbox {
     /// Leaves what a worker has to say. Waits for room, which is the pools' back-pressure; an error
     /// says that nobody will read it.
     pub(crate) fn report(&self, command: Command, haste: Haste) -> Result<(), Error> {
-        self.push("record the end of a job", command, WhenFull::Wait, haste)
+        self.push(&"record the end of a job", command, WhenFull::Wait, haste)
             .map(|_| ())
     }
 
     fn push(
         &self,
-        act: &str,
+        act: &dyn fmt::Display,
         mut command: Command,
         when_full: WhenFull,
         haste: Haste,
@@ -337,12 +339,12 @@ impl Inbox {
         self.room.wake_all();
     }
 
-    pub(crate) fn refusal(&self, act: &str) -> Error {
+    pub(crate) fn refusal(&self, act: &dyn fmt::Display) -> Error {
         refusal(&self.state.lock().intake, act)
     }
 }
 
-fn refusal(intake: &Intake, act: &str) -> Error {
+fn refusal(intake: &Intake, act: &dyn fmt::Display) -> Error {
     match intake {
         Intake::Poisoned(cause) => Error::store(act, Arc::clone(cause)),
         Intake::Open | Intake::Draining | Intake::Closed => Error::shut_down(act),

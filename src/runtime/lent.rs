@@ -59,7 +59,7 @@ fn outlive(shared: &Shared, job: JobNumber, act: &str) -> Result<(), Error> {
         .iter()
         .any(|running| running.job == job);
     if runs || report.unrecorded.contains(&job) {
-        return Err(shared.inbox.refusal(act));
+        return Err(shared.inbox.refusal(&act));
     }
     Ok(())
 }
