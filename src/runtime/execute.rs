@@ -3,8 +3,9 @@
 use jobkeep_store::{JobNumber, Kept, Key};
 
 use super::command::Command;
+use super::inbox::WhenFull;
 use super::panics;
-use super::shared::Shared;
+use super::shared::{FindError, Shared};
 use crate::context::{Context, Drafts, Hand, Running};
 use crate::core::{self, Handed, Origins, Outcome, Run};
 use crate::event::Event;
@@ -82,9 +83,7 @@ fn load(shared: &Shared, handed: Handed) -> Result<Loaded, String> {
     let (number, token) = (handed.order.number, handed.token);
     let record = match handed.record {
         Some(record) => record,
-        None => shared
-            .record(Key::live(number))
-            .map_err(|cause| cause.to_string())?
+        None => read(shared, || shared.record(Key::live(number)))?
             .ok_or_else(|| format!("row {} is missing", Key::live(number)))?,
     };
     let mut record = record;
@@ -93,9 +92,7 @@ fn load(shared: &Shared, handed: Handed) -> Result<Loaded, String> {
     let payload = match &mut record.payload {
         // Put back when the attempt is settled.
         Kept::Inline(bytes) => std::mem::take(bytes),
-        apart @ Kept::Apart(_) => shared
-            .kept(apart, Key::body(number))
-            .map_err(|cause| cause.to_string())?,
+        apart @ Kept::Apart(_) => read(shared, || shared.kept(apart, Key::body(number)))?,
     };
     let origins = shared
         .origins(record.queue.as_str(), &record.name)
@@ -118,6 +115,19 @@ fn load(shared: &Shared, handed: Handed) -> Result<Loaded, String> {
         origins,
         handler,
     })
+}
+
+/// Reads for a job, where the store fails once more: between a write that it refused and its
+/// reopening it may be of no use for reads either. The committer's answer comes after that.
+fn read<T>(shared: &Shared, read: impl Fn() -> Result<T, FindError>) -> Result<T, String> {
+    let mut found = read();
+    if matches!(found, Err(FindError::Store(_))) {
+        let count = |reply| Command::Count { reply };
+        // Where it is refused, nothing is opened again.
+        drop(shared.inbox.ask("read a job again", WhenFull::Wait, count));
+        found = read();
+    }
+    found.map_err(|cause| cause.to_string())
 }
 
 fn run(

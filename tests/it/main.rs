@@ -162,7 +162,8 @@ behaviours! {
         a_shutdown_stops_trying_at_the_end_of_its_grace
         a_store_that_cannot_be_opened_again_stops_the_manager
         a_key_that_cannot_be_read_once_is_read_again
-        a_retry_whose_write_was_refused_comes_once;
+        a_retry_whose_write_was_refused_comes_once
+        a_job_that_cannot_be_read_once_is_read_again;
     suspecting:
         a_single_unclean_end_makes_nobody_a_suspect
         suspects_run_one_at_a_time_with_nothing_beside_them
@@ -393,5 +394,6 @@ behaviours! {
         a_failed_assertion_lists_what_is_enqueued
         a_fault_strikes_when_it_is_armed
         a_claim_that_is_not_written_runs_nothing
-        the_grace_of_a_shutdown_passes_by_a_manual_clock;
+        the_grace_of_a_shutdown_passes_by_a_manual_clock
+        who_waits_for_rest_hears_of_the_end_of_a_job;
 }

@@ -404,3 +404,33 @@ pub(crate) fn a_retry_whose_write_was_refused_comes_once(place: &dyn Place) {
     assert_eq!((done.job().runs, done.attempts()), (2, 2));
     assert_eq!(manager.shutdown(Duration::ZERO).unwrap().unrecorded, []);
 }
+
+/// As a worker meets it that reads between a refused write and the reopening.
+pub(crate) fn a_job_that_cannot_be_read_once_is_read_again(place: &dyn Place) {
+    let Refusing {
+        builder,
+        faults,
+        clock,
+        ..
+    } = refusing(place);
+    let manager = builder
+        .handle::<Work>(|work, _| {
+            work.runs += 1;
+            match work.runs {
+                1 => Err(JobError::retry_after(SECOND, "not yet")),
+                _ => Ok(String::new()),
+            }
+        })
+        .start()
+        .unwrap();
+    let receipt = manager.enqueue(work("a")).unwrap();
+    until(&manager, &receipt, StateKind::Scheduled);
+    let read = faults.count(Operation::Get);
+    faults.arm(Fault::next(Operation::Get));
+    clock.advance(SECOND);
+    while faults.count(Operation::Get) == read {
+        std::thread::yield_now();
+    }
+    let done = manager.wait(&receipt, PATIENCE).unwrap();
+    assert_eq!(done.attempts(), 2);
+}
