@@ -23,9 +23,11 @@
 
 mod futures;
 mod inbox;
+mod lent;
 mod observe;
 mod pause;
 mod pool;
+mod recover;
 mod replies;
 mod stop;
 mod waiters;
@@ -88,7 +90,7 @@ models! {
         jobs_follow_each_other_on_one_worker
         the_grace_ends
         a_job_that_outlasts_the_grace_is_reported
-        after_a_failed_commit_everybody_is_told;
+        after_a_commit_of_unknown_outcome_everybody_is_told;
     observe:
         all_is_told_in_each_ones_order_before_the_end
         what_happens_is_told_at_once
@@ -102,6 +104,14 @@ models! {
         a_task_finds_the_last_answer
         each_task_is_told_of_its_job
         a_task_is_told_at_the_end_of_all;
+    lent:
+        jobs_run_on_a_thread_that_is_lent
+        a_lent_thread_outlives_the_manager
+        who_waits_for_rest_hears_of_a_lent_thread;
+    recover:
+        a_store_that_refuses_once_keeps_nobody_waiting
+        a_store_that_refuses_for_a_while_keeps_nobody_waiting
+        a_shutdown_names_what_the_store_refused;
     pause:
         who_waits_for_rest_is_told_and_all_goes_on
         who_waits_for_rest_is_sent_away_at_the_end

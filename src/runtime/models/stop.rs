@@ -7,7 +7,7 @@ use shuttle::rand::{Rng, thread_rng};
 use shuttle::thread;
 
 use super::whole::{EVER, Errand, Whole, enqueue, is_kept};
-use super::{SECOND, clock, in_a_second};
+use super::{SECOND, clock, flip, in_a_second};
 use crate::runtime::bell::Bell;
 use crate::runtime::shared::Ending;
 use crate::sync::Arc;
@@ -112,13 +112,18 @@ pub(super) fn a_job_that_outlasts_the_grace_is_reported() {
     });
 }
 
-pub(super) fn after_a_failed_commit_everybody_is_told() {
+pub(super) fn after_a_commit_of_unknown_outcome_everybody_is_told() {
     let store = MemoryStore::new();
     let behind = store.clone();
     let store = FaultyStore::new(store);
     // The first one is the opening's.
     let nth = thread_rng().gen_range(2..=4);
-    store.faults().arm(Fault::nth(Operation::Commit, nth));
+    let fault = Fault::nth(Operation::Commit, nth);
+    store.faults().arm(if flip() {
+        fault.unknown()
+    } else {
+        fault.unknown_but_done()
+    });
     let run = |_: &mut Errand, _: &Context| Ok(());
     Whole::new(2, store).beside(run, |shared, _| {
         thread::scope(|scope| {

@@ -1,12 +1,15 @@
 //! The whole runtime on a store in memory, from the first commit to the last thread.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
-use jobkeep_store::{JobNumber, Key, QueueName, QueueStore, Timestamp};
+use jobkeep_store::{
+    Batch, Finding, Identity, JobNumber, Key, QueueName, QueueStore, StoreError, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use shuttle::thread;
 
-use super::clock;
+use super::{clock, linger};
 use crate::config::Config;
 use crate::context::Resources;
 use crate::core;
@@ -31,6 +34,50 @@ impl Job for Errand {
     type Output = ();
 }
 
+/// A store during whose calls others come first.
+#[derive(Debug)]
+struct Slow<S>(S);
+
+impl<S: QueueStore> QueueStore for Slow<S> {
+    fn identity(&self) -> Result<Identity, StoreError> {
+        self.0.identity()
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        thread::yield_now();
+        let written = self.0.commit(batch);
+        thread::yield_now();
+        written
+    }
+
+    fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
+        thread::yield_now();
+        self.0.get(key)
+    }
+
+    fn scan(
+        &self,
+        from: &Key,
+        to: &Key,
+        each: &mut dyn FnMut(Key, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.0.scan(from, to, each)
+    }
+
+    fn verify(&self, found: &mut dyn FnMut(Finding)) -> Result<(), StoreError> {
+        self.0.verify(found)
+    }
+
+    fn reopen(&self) -> Result<(), StoreError> {
+        linger();
+        self.0.reopen()
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        self.0.close()
+    }
+}
+
 /// A manager's threads, with one queue.
 pub(super) struct Whole {
     workers: usize,
@@ -42,7 +89,7 @@ impl Whole {
     pub(super) fn new(workers: usize, store: impl QueueStore) -> Self {
         Self {
             workers,
-            store: Arc::new(store),
+            store: Arc::new(Slow(store)),
             observer: None,
         }
     }
