@@ -2,8 +2,11 @@ use std::sync::Mutex;
 
 use shuttle::thread;
 
-use super::whole::{EVER, Errand, Whole, enqueue, manager};
+use super::in_a_second;
+use super::pause::pause_and_wait;
+use super::whole::{EVER, Errand, Whole, enqueue};
 use crate::runtime::lent::run_next;
+use crate::runtime::pause::Rested;
 use crate::runtime::shared::Shared;
 use crate::sync::Arc;
 use crate::{Context, Error, MemoryStore};
@@ -56,11 +59,12 @@ pub(super) fn a_lent_thread_outlives_the_manager() {
 pub(super) fn who_waits_for_rest_hears_of_a_lent_thread() {
     let run = |_: &mut Errand, _: &Context| Ok(());
     Whole::new(0, MemoryStore::new()).beside(run, |shared, _| {
-        let manager = manager(shared);
         enqueue(shared).unwrap();
+        let until = in_a_second(&shared.clock);
         thread::scope(|scope| {
             scope.spawn(|| run_one(shared).unwrap());
-            scope.spawn(|| manager.pause_and_wait("default", EVER).unwrap());
+            scope.spawn(|| assert_eq!(pause_and_wait(shared, until).unwrap(), Rested::Yes));
         });
+        shared.shut_down(EVER);
     });
 }

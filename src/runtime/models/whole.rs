@@ -19,10 +19,10 @@ use crate::runtime::committer::Committer;
 use crate::runtime::inbox::WhenFull;
 use crate::runtime::panics;
 use crate::runtime::shared::Shared;
-use crate::runtime::start::{Parts, Recovery, take_over, work};
+use crate::runtime::start::{Parts, take_over, work};
 use crate::sync::Arc;
 use crate::testing::ManualClock;
-use crate::{Context, Error, Job, JobError, Manager, MemoryStore, NewJob, Observer, Queue};
+use crate::{Context, Error, Job, JobError, MemoryStore, NewJob, Observer, Queue};
 
 pub(super) const EVER: Duration = Duration::from_secs(1_000_000);
 
@@ -147,11 +147,6 @@ impl Whole {
         });
         assert!(shared.pools.iter().all(|pool| pool.is_over()));
     }
-}
-
-/// Its drop waits for the end.
-pub(super) fn manager(shared: &Arc<Shared>) -> Manager {
-    Manager::new(Arc::clone(shared), Recovery::default())
 }
 
 pub(super) fn enqueue(shared: &Shared) -> Result<JobNumber, Error> {
