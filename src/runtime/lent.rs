@@ -18,7 +18,7 @@ use crate::sync::Arc;
 /// 2. The claim is durable: the job is taken off the shelf and run as by any worker.
 /// 3. Its end is reported while the thread still counts as busy: this turn claims nothing.
 /// 4. The answer to a question behind the report says that the end is durable. The thread is given
-///    back, and nothing is on the shelf.
+///    back, and nothing is on the shelf. The committer looks once more, since the queue may rest now.
 ///
 /// A store that refuses has such questions answered all the same: then nothing is claimed, or an end
 /// is kept until it can be written.
@@ -93,7 +93,9 @@ impl Drop for Lent<'_> {
             }
         }
         panics::lend_this_thread(self.owner);
-        if self.pool.give_back() {
+        let stops = self.pool.give_back();
+        // Who waits until the queue rests is told at the committer's next look.
+        if stops || self.job.is_some() {
             self.shared.inbox.nudge();
         }
     }

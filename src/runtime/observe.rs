@@ -54,11 +54,7 @@ impl Observing {
             .name("jobkeep-observer".into())
             .spawn(move || {
                 panics::own_this_thread(manager);
-                observing.run(&*observer, &clock);
-                // It may hold the last handle of the manager, and may panic once more.
-                drop(panics::catch(|| drop(observer)));
-                observing.state.lock().ended = true;
-                observing.ended.wake_all();
+                observing.serve(observer, &clock);
             })?;
         self.state.lock().thread = Some(thread);
         Ok(())
@@ -79,6 +75,15 @@ impl Observing {
         }
         drop(state);
         self.arrived.wake_one();
+    }
+
+    /// The observer's thread.
+    pub(super) fn serve(&self, observer: Box<dyn Observer>, clock: &Clock) {
+        self.run(&*observer, clock);
+        // It may hold the last handle of the manager, and may panic once more.
+        drop(panics::catch(|| drop(observer)));
+        self.state.lock().ended = true;
+        self.ended.wake_all();
     }
 
     fn run(&self, observer: &dyn Observer, clock: &Clock) {

@@ -6,7 +6,7 @@ use super::command::Command;
 use super::committer::{Committer, defect};
 use super::execute::jitter_seed;
 use super::pool::Overdue;
-use super::start::start_worker;
+use super::start::start_substitute;
 use crate::core::{self, Found, Outcome, Run};
 use crate::event::Event;
 
@@ -20,12 +20,11 @@ impl Committer {
             });
             for overdue in overdue {
                 self.pending.push_back(Command::TimeOut(overdue));
-                if let Some(place) = pool.substitute() {
-                    match start_worker(&self.shared, pool, place) {
-                        Ok(thread) => self.shared.ending.keep_thread(thread),
-                        // The pool has one free thread less until the stuck one returns.
-                        Err(_) => pool.no_substitute(),
-                    }
+                // Where none can be started, the pool has one thread less until the stuck one returns.
+                if let Some(place) = pool.wants_substitute()
+                    && let Ok(thread) = start_substitute(&self.shared, pool, place)
+                {
+                    self.shared.ending.keep_thread(thread);
                 }
             }
         }

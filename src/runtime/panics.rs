@@ -7,26 +7,35 @@ use std::sync::Once;
 
 use jobkeep_store::OpeningTag;
 
-thread_local! {
+use crate::sync;
+
+sync::thread_local! {
     /// The manager that this thread belongs to.
     static OWNER: Cell<Option<OpeningTag>> = const { Cell::new(None) };
+}
+
+thread_local! {
     static LOCATION: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 /// Marks the present thread as one of a manager's.
 pub(super) fn own_this_thread(manager: OpeningTag) {
-    OWNER.set(Some(manager));
+    OWNER.with(|owner| owner.set(Some(manager)));
 }
 
 /// Marks the present thread as this manager's, or as nobody's, for a while: says whose it was.
 #[cfg(feature = "testing")]
 pub(super) fn lend_this_thread(owner: Option<OpeningTag>) -> Option<OpeningTag> {
-    OWNER.replace(owner)
+    OWNER.with(|present| present.replace(owner))
 }
 
 /// The present thread is one of this manager's: it must never wait for that manager's end.
 pub(crate) fn is_own_thread(manager: OpeningTag) -> bool {
-    OWNER.get() == Some(manager)
+    owner() == Some(manager)
+}
+
+fn owner() -> Option<OpeningTag> {
+    OWNER.with(Cell::get)
 }
 
 /// Makes the panic hook note where a panic of one of our threads was. The hook that was there runs
@@ -36,7 +45,7 @@ pub(super) fn watch() {
     WATCH.call_once(|| {
         let before = take_hook();
         set_hook(Box::new(move |panic| {
-            if OWNER.get().is_some() {
+            if owner().is_some() {
                 let location = panic
                     .location()
                     .map(ToString::to_string)

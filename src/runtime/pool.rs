@@ -52,8 +52,8 @@ struct State {
     asleep: usize,
     /// Jobs with time-outs, by the moments when these are over.
     deadlines: BTreeSet<(Steady, JobNumber)>,
-    /// Threads that stand in for stuck ones, which have not returned.
-    substitutes: usize,
+    /// Threads that are not stuck: as many as there are workers, or fewer.
+    able: usize,
     /// The place of the last thread that was started.
     place: usize,
     /// Jobs that workers were done with since the committer last looked.
@@ -139,7 +139,7 @@ impl Pool {
             idle: workers,
             asleep: 0,
             deadlines: BTreeSet::new(),
-            substitutes: 0,
+            able: workers,
             place: workers,
             finished: 0,
             living: 0,
@@ -233,12 +233,11 @@ impl Pool {
         }
         state.finished += 1;
         let was_stuck = on_worker.is_some_and(|on_worker| on_worker.stuck);
-        let retires = was_stuck && state.substitutes > 0;
-        if retires {
-            state.substitutes -= 1;
-        } else {
-            state.idle += 1;
-        }
+        // Its post is vacant, or somebody has taken it. A lent thread has none.
+        let vacant = state.able < self.workers;
+        state.able += usize::from(was_stuck && vacant);
+        let retires = was_stuck && !vacant && self.workers > 0;
+        state.idle += usize::from(!retires);
         let haste = if 4 * state.shelf.len() > state.filled {
             Haste::Soon
         } else {
@@ -274,6 +273,7 @@ impl Pool {
     ) -> Vec<Overdue> {
         let mut state = self.state.lock();
         let mut overdue = Vec::new();
+        let state = &mut *state;
         while let Some(&(deadline, number)) = state.deadlines.first()
             && deadline <= now
         {
@@ -281,6 +281,7 @@ impl Pool {
             if let Some(on_worker) = state.running.get_mut(&number) {
                 on_worker.running.cancelled.store(true, Ordering::Relaxed);
                 on_worker.stuck = true;
+                state.able = state.able.saturating_sub(1);
                 give_up(number, &on_worker.thread);
                 overdue.push(Overdue {
                     running: Arc::clone(&on_worker.running),
@@ -309,30 +310,28 @@ impl Pool {
         all
     }
 
-    /// The place of a new thread that is to stand in for a stuck one; `None` where there are enough,
-    /// or the pool stops. It counts as free from now on, and is to be [taken
-    /// back](Self::no_substitute) where it cannot be started.
-    pub(crate) fn substitute(&self) -> Option<usize> {
+    /// The place of a new thread that is to stand in for a stuck one; `None` where there are enough, or
+    /// the pool stops.
+    pub(crate) fn wants_substitute(&self) -> Option<usize> {
         let mut state = self.state.lock();
-        let most = if self.workers == 0 {
-            0
-        } else {
-            self.most_substitutes
-        };
-        if state.stopping || state.substitutes >= most {
+        let most = self.workers + self.most_substitutes;
+        if state.stopping || self.workers == 0 || state.living >= most {
             return None;
         }
-        state.substitutes += 1;
-        state.idle += 1;
         state.place += 1;
         Some(state.place)
     }
 
-    /// The substitute could not be started.
-    pub(crate) fn no_substitute(&self) {
+    /// A new thread takes the post of a stuck one; `false` where that has returned meanwhile, and keeps
+    /// it.
+    pub(crate) fn stand_in(&self) -> bool {
         let mut state = self.state.lock();
-        state.substitutes -= 1;
-        state.idle -= 1;
+        let vacant = state.able < self.workers;
+        if vacant {
+            state.able += 1;
+            state.idle += 1;
+        }
+        vacant
     }
 
     /// The next job for a worker, or `None` when it is to end.

@@ -350,7 +350,7 @@ fn start_threads(
     let mut workers = Vec::new();
     for pool in &shared.pools {
         for place in 1..=pool.workers {
-            workers.push(start_worker(shared, pool, place)?);
+            workers.push(start_worker(shared, pool, place, work)?);
         }
     }
     let committer = Committer::new(engine, Arc::clone(shared));
@@ -366,10 +366,28 @@ fn start_threads(
     Ok(())
 }
 
-pub(super) fn start_worker(
+/// Starts a thread that stands in for a stuck one of the pool.
+pub(super) fn start_substitute(
     shared: &Arc<Shared>,
     pool: &Arc<Pool>,
     place: usize,
+) -> std::io::Result<JoinHandle<()>> {
+    start_worker(shared, pool, place, |shared, pool| {
+        if pool.stand_in() {
+            // There is room that no turn has seen.
+            shared.inbox.nudge();
+            work(shared, pool);
+        } else {
+            end(shared, pool);
+        }
+    })
+}
+
+fn start_worker(
+    shared: &Arc<Shared>,
+    pool: &Arc<Pool>,
+    place: usize,
+    act: impl FnOnce(&Arc<Shared>, &Pool) + Send + 'static,
 ) -> std::io::Result<JoinHandle<()>> {
     let (shared, pool) = (Arc::clone(shared), Arc::clone(pool));
     let name = format!("{}-worker-{place}", pool.queue);
@@ -377,7 +395,7 @@ pub(super) fn start_worker(
     let ended = Arc::clone(&pool);
     let spawned = Builder::new().name(name).spawn(move || {
         panics::own_this_thread(shared.origin.opening);
-        work(&shared, &pool);
+        act(&shared, &pool);
     });
     if spawned.is_err() {
         ended.thread_ended();
@@ -401,6 +419,10 @@ pub(super) fn work(shared: &Arc<Shared>, pool: &Pool) {
             break;
         }
     }
+    end(shared, pool);
+}
+
+fn end(shared: &Shared, pool: &Pool) {
     pool.thread_ended();
     // The committer may be waiting for the last of us.
     shared.inbox.nudge();

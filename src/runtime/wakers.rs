@@ -38,7 +38,12 @@ impl Wakers {
 
 /// Wakes each task once, however many of its futures wait. Never called under a lock: see
 /// [`Wakers`].
+#[cfg_attr(jobkeep_model, track_caller)]
 pub(super) fn wake(wakers: Vec<Waker>) {
+    #[cfg(jobkeep_model)]
+    if crate::sync::model::is_removed(std::panic::Location::caller()) {
+        return;
+    }
     // As `Waker::will_wake` compares them.
     let mut woken = HashSet::new();
     for waker in wakers {

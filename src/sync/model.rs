@@ -26,6 +26,10 @@ impl<T> Mutex<T> {
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         MutexGuard(Some(self.0.lock().unwrap_or_else(PoisonError::into_inner)))
     }
+
+    pub(crate) fn into_inner(self) -> T {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl<T: fmt::Debug> fmt::Debug for Mutex<T> {
@@ -95,7 +99,7 @@ pub(crate) fn without<T>(file: &str, line: u32, act: impl FnOnce() -> T) -> T {
     done
 }
 
-fn is_removed(place: &Location<'_>) -> bool {
+pub(crate) fn is_removed(place: &Location<'_>) -> bool {
     REMOVED.with_borrow(|removed| {
         removed
             .as_ref()

@@ -465,3 +465,28 @@ fn a_drain_without_end_is_an_error() {
          a job that is put off by no time, or that queues itself, and run it with `run_one`"
     );
 }
+
+pub(crate) fn who_waits_for_rest_hears_of_the_end_of_a_job(place: &dyn Place) {
+    let door = Door::new();
+    let kit = through(Manager::builder(place.open()), &door)
+        .start_for_tests()
+        .unwrap();
+    kit.enqueue_all(["a", "b"].map(work)).unwrap();
+    // After the first end of all, the committer looks at what is to expire.
+    door.open(1);
+    kit.run_one("default").unwrap();
+    assert_eq!(door.arrived(), "a");
+    scope(|scope| {
+        scope.spawn(|| {
+            assert_eq!(door.arrived(), "b");
+            // Before half a minute has passed, when the committer looks at its clock.
+            let waiting = scope.spawn(|| kit.pause_and_wait("default", 20 * SECOND));
+            while kit.paused().unwrap().is_empty() {
+                thread::yield_now();
+            }
+            door.open(1);
+            waiting.join().unwrap().unwrap();
+        });
+        assert!(kit.run_one("default").unwrap().is_some());
+    });
+}

@@ -422,5 +422,6 @@ behaviours! {
         a_fault_strikes_when_it_is_armed
         a_claim_that_is_not_written_runs_nothing
         a_store_that_refuses_shows_at_the_kit
-        the_grace_of_a_shutdown_passes_by_a_manual_clock;
+        the_grace_of_a_shutdown_passes_by_a_manual_clock
+        who_waits_for_rest_hears_of_the_end_of_a_job;
 }

@@ -4,6 +4,7 @@ use jobkeep_store::{JobNumber, OpeningTag, StoreError, Token};
 
 use super::{SECOND, clock, flip, in_a_second};
 use crate::Error;
+use crate::clock::Steady;
 use crate::runtime::command::Command;
 use crate::runtime::inbox::{Haste, Inbox, Intake, Taken, WhenFull};
 use crate::sync::Arc;
@@ -15,6 +16,12 @@ pub(super) fn ask(inbox: &Inbox, number: u64) -> Result<(), Error> {
         number,
         reply,
     })
+}
+
+/// A caller with jobs.
+fn bring(inbox: &Inbox) -> Result<(), Error> {
+    let accept = |reply| Command::accept(Vec::new(), reply);
+    inbox.ask("bring", WhenFull::Wait, accept).map(drop)
 }
 
 /// A worker.
@@ -38,6 +45,10 @@ fn serve(mut taken: Taken) -> Vec<u64> {
             number.0
         }
         Command::Unreadable { number, .. } => number.0,
+        Command::Accept { reply, .. } => {
+            reply.give(Ok(Vec::new()));
+            0
+        }
         other => panic!("{other:?} was never asked"),
     };
     taken.commands.drain(..).map(serve).collect()
@@ -45,7 +56,7 @@ fn serve(mut taken: Taken) -> Vec<u64> {
 
 pub(super) fn each_command_is_taken_once_and_each_caller_answered() {
     let (_, clock) = clock();
-    let inbox = Inbox::new(16, &clock);
+    let inbox = Inbox::new(16, JobNumber(1), &clock);
     thread::scope(|scope| {
         for number in [1, 2] {
             let inbox = &inbox;
@@ -72,7 +83,7 @@ pub(super) fn each_command_is_taken_once_and_each_caller_answered() {
 
 pub(super) fn who_waits_for_room_gets_in() {
     let (_, clock) = clock();
-    let inbox = Inbox::new(1, &clock);
+    let inbox = Inbox::new(1, JobNumber(1), &clock);
     thread::scope(|scope| {
         for number in [1, 2] {
             let inbox = &inbox;
@@ -101,7 +112,7 @@ fn narrow(inbox: &Inbox) {
 /// Nobody takes anything: being sent away is all that can happen to them.
 pub(super) fn who_waits_for_room_is_sent_away_when_the_inbox_narrows() {
     let (_, clock) = clock();
-    let inbox = Inbox::new(1, &clock);
+    let inbox = Inbox::new(1, JobNumber(1), &clock);
     report(&inbox, 1, Haste::Now).unwrap();
     thread::scope(|scope| {
         for number in [2, 3] {
@@ -116,7 +127,7 @@ pub(super) fn who_waits_for_room_is_sent_away_when_the_inbox_narrows() {
 /// The committer drops what it took, answered or not, and ends.
 pub(super) fn a_closed_inbox_leaves_nobody_without_an_answer() {
     let (_, clock) = clock();
-    let inbox = Inbox::new(1, &clock);
+    let inbox = Inbox::new(1, JobNumber(1), &clock);
     thread::scope(|scope| {
         for number in [1, 2] {
             let inbox = &inbox;
@@ -141,7 +152,7 @@ pub(super) fn a_closed_inbox_leaves_nobody_without_an_answer() {
 
 pub(super) fn a_worker_gets_in_while_the_inbox_drains() {
     let (_, clock) = clock();
-    let inbox = Inbox::new(1, &clock);
+    let inbox = Inbox::new(1, JobNumber(1), &clock);
     report(&inbox, 1, Haste::Now).unwrap();
     thread::scope(|scope| {
         scope.spawn(|| report(&inbox, 2, Haste::Now).unwrap());
@@ -158,7 +169,7 @@ pub(super) fn a_worker_gets_in_while_the_inbox_drains() {
 
 pub(super) fn a_nap_ends_with_its_moment() {
     let (manual, clock) = clock();
-    let inbox = Inbox::new(16, &clock);
+    let inbox = Inbox::new(16, JobNumber(1), &clock);
     let end = in_a_second(&clock);
     thread::scope(|scope| {
         scope.spawn(|| report(&inbox, 1, Haste::Soon).unwrap());
@@ -169,7 +180,7 @@ pub(super) fn a_nap_ends_with_its_moment() {
 
 pub(super) fn a_moment_that_comes_is_looked_at() {
     let (manual, clock) = clock();
-    let inbox = Inbox::new(16, &clock);
+    let inbox = Inbox::new(16, JobNumber(1), &clock);
     let due = in_a_second(&clock);
     thread::scope(|scope| {
         scope.spawn(|| manual.advance(SECOND));
@@ -179,9 +190,64 @@ pub(super) fn a_moment_that_comes_is_looked_at() {
 
 pub(super) fn a_nudge_is_looked_at() {
     let (_, clock) = clock();
-    let inbox = Inbox::new(16, &clock);
+    let inbox = Inbox::new(16, JobNumber(1), &clock);
     thread::scope(|scope| {
         scope.spawn(|| inbox.nudge());
         scope.spawn(|| assert!(inbox.take(None, None).commands.is_empty()));
+    });
+}
+
+pub(super) fn a_deadline_is_looked_at() {
+    let (_, clock) = clock();
+    let inbox = Inbox::new(16, JobNumber(1), &clock);
+    thread::scope(|scope| {
+        scope.spawn(|| inbox.wake_by(Steady::default()));
+        scope.spawn(|| assert!(inbox.take(None, None).commands.is_empty()));
+    });
+}
+
+fn full() -> Arc<StoreError> {
+    Arc::new(StoreError::full("commit", "disk", "no space left"))
+}
+
+/// Nobody takes anything, as in the model above.
+pub(super) fn who_waits_with_jobs_is_sent_away_when_the_store_refuses() {
+    let (_, clock) = clock();
+    let inbox = Inbox::new(1, JobNumber(1), &clock);
+    report(&inbox, 1, Haste::Now).unwrap();
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| assert!(bring(&inbox).unwrap_err().as_store().unwrap().is_full()));
+        }
+        scope.spawn(|| inbox.refuse_jobs(Some(full())));
+    });
+    assert_eq!(serve(inbox.take(None, None)), [1]);
+}
+
+pub(super) fn a_store_that_refuses_at_times_leaves_nobody_without_an_answer() {
+    let (_, clock) = clock();
+    let inbox = Inbox::new(1, JobNumber(1), &clock);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::scope(|scope| {
+                for _ in 0..2 {
+                    scope.spawn(|| match bring(&inbox) {
+                        Ok(()) => {}
+                        Err(error) => assert!(error.as_store().unwrap().is_full()),
+                    });
+                }
+                scope.spawn(|| ask(&inbox, 1).unwrap());
+                scope.spawn(|| report(&inbox, 2, Haste::Now).unwrap());
+            });
+            inbox.close();
+        });
+        scope.spawn(|| {
+            let mut taken = inbox.take(None, None);
+            while !matches!(taken.intake, Intake::Closed) {
+                inbox.refuse_jobs(flip().then(full));
+                serve(taken);
+                taken = inbox.take(None, None);
+            }
+        });
     });
 }

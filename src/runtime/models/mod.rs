@@ -21,12 +21,19 @@
     reason = "a model fails by panicking"
 )]
 
+mod futures;
 mod inbox;
+mod lent;
+mod observe;
+mod pause;
 mod pool;
+mod recover;
 mod replies;
 mod stop;
+mod substitute;
 mod waiters;
 mod wake_ups;
+mod whole;
 
 use std::time::Duration;
 
@@ -63,11 +70,16 @@ models! {
         a_worker_gets_in_while_the_inbox_drains
         a_nap_ends_with_its_moment
         a_moment_that_comes_is_looked_at
-        a_nudge_is_looked_at;
+        a_nudge_is_looked_at
+        a_deadline_is_looked_at
+        who_waits_with_jobs_is_sent_away_when_the_store_refuses
+        a_store_that_refuses_at_times_leaves_nobody_without_an_answer;
     pool:
         two_jobs_run_at_once_on_two_workers
         each_job_is_taken_withdrawn_or_left
         all_workers_end;
+    substitute:
+        a_stuck_worker_is_stood_in_for_and_leaves;
     replies:
         callers_of_a_group_find_their_answers_at_the_ring
         an_answer_is_shown_only_if_its_commit_succeeded
@@ -82,7 +94,33 @@ models! {
         jobs_follow_each_other_on_one_worker
         the_grace_ends
         a_job_that_outlasts_the_grace_is_reported
-        after_a_failed_commit_everybody_is_told;
+        after_a_commit_of_unknown_outcome_everybody_is_told;
+    observe:
+        all_is_told_in_each_ones_order_before_the_end
+        what_happens_is_told_at_once
+        an_observer_that_takes_long_is_left_to_itself
+        an_observer_that_asks_the_manager_hears_all_and_ends;
+    futures:
+        a_task_finds_its_answers_beside_a_thread
+        the_last_waker_of_a_future_is_called
+        a_task_is_called_though_nobody_answers
+        a_task_sees_the_end_at_the_ring
+        a_task_finds_the_last_answer
+        each_task_is_told_of_its_job
+        a_task_is_told_at_the_end_of_all;
+    lent:
+        jobs_run_on_a_thread_that_is_lent
+        a_lent_thread_outlives_the_manager
+        who_waits_for_rest_hears_of_a_lent_thread;
+    recover:
+        a_store_that_refuses_once_keeps_nobody_waiting
+        a_store_that_refuses_for_a_while_keeps_nobody_waiting
+        a_shutdown_names_what_the_store_refused;
+    pause:
+        who_waits_for_rest_is_told_and_all_goes_on
+        who_waits_for_rest_is_sent_away_at_the_end
+        who_waits_for_rest_loses_patience
+        a_commit_that_fails_keeps_nobody_waiting_for_rest;
 }
 
 /// The same for everybody, so that a schedule which fails here fails everywhere.
@@ -107,6 +145,13 @@ fn check(model: fn(), schedules: usize) {
 /// Either of two ways, as the schedule has it.
 fn flip() -> bool {
     thread_rng().gen_bool(0.5)
+}
+
+/// Lets others come first, more or fewer.
+fn linger() {
+    for _ in 0..thread_rng().gen_range(0..32) {
+        shuttle::thread::yield_now();
+    }
 }
 
 /// A clock, and the same as a caller's.

@@ -1,11 +1,12 @@
 use std::sync::Mutex;
 
-use jobkeep_store::{JobNumber, OpeningTag, QueueName, Timestamp, Token};
+use jobkeep_store::{JobNumber, OpeningTag, Timestamp, Token};
 use shuttle::sync::Barrier;
 use shuttle::thread;
 
 use super::clock;
 use crate::clock::Clock;
+use crate::config::Queue;
 use crate::core::{Handed, Order};
 use crate::runtime::pool::Pool;
 
@@ -24,13 +25,13 @@ fn handed(number: u64) -> Handed {
     }
 }
 
-fn post(pool: &Pool, numbers: impl IntoIterator<Item = u64>) {
+pub(super) fn post(pool: &Pool, numbers: impl IntoIterator<Item = u64>) {
     pool.post(numbers.into_iter().map(handed));
 }
 
 /// A pool of two workers, none of them started.
 fn pool() -> Pool {
-    let pool = Pool::new(QueueName::from("default"), 2, 1_024);
+    let pool = Pool::new(&Queue::new("default").workers(2));
     pool.thread_started();
     pool.thread_started();
     pool

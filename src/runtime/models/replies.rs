@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use jobkeep_store::StoreError;
+use jobkeep_store::{JobNumber, StoreError};
 use shuttle::thread;
 
 use super::{SECOND, clock, flip, in_a_second};
@@ -18,7 +18,7 @@ pub(super) fn callers_of_a_group_find_their_answers_at_the_ring() {
             let (bell, clock) = (&bell, &clock);
             scope.spawn(move || {
                 assert!(bell.wait(clock, None));
-                assert_eq!(reply.take().unwrap().unwrap(), answer);
+                assert_eq!(reply.take(&"ask").unwrap().unwrap(), answer);
             });
         }
         scope.spawn(|| {
@@ -34,7 +34,7 @@ pub(super) fn callers_of_a_group_find_their_answers_at_the_ring() {
 /// bell rings.
 pub(super) fn an_answer_is_shown_only_if_its_commit_succeeded() {
     let (_, clock) = clock();
-    let inbox = Inbox::new(16, &clock);
+    let inbox = Inbox::new(16, JobNumber(1), &clock);
     let durable = AtomicBool::new(false);
     thread::scope(|scope| {
         for number in [1, 2] {

@@ -1,96 +1,23 @@
-//! The whole runtime on a store in memory, from the first commit to the last thread.
+//! The end of a manager.
 
 use std::sync::Mutex;
-use std::time::Duration;
 
 use jobkeep_store::conformance::{Fault, FaultyStore, Operation};
-use jobkeep_store::{JobNumber, Key, QueueName, QueueStore, Timestamp};
-use serde::{Deserialize, Serialize};
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::thread;
 
-use super::{SECOND, clock, in_a_second};
-use crate::config::Config;
-use crate::context::Resources;
-use crate::core;
-use crate::registry::{Registration, Registry};
+use super::whole::{EVER, Errand, Whole, enqueue, is_kept};
+use super::{SECOND, clock, flip, in_a_second};
 use crate::runtime::bell::Bell;
-use crate::runtime::command::Command;
-use crate::runtime::committer::Committer;
-use crate::runtime::inbox::WhenFull;
-use crate::runtime::shared::{Ending, Shared};
-use crate::runtime::start::{Parts, take_over, work};
+use crate::runtime::shared::Ending;
 use crate::sync::Arc;
-use crate::testing::ManualClock;
-use crate::{Context, Error, Job, JobError, MemoryStore, NewJob, Queue};
-
-const EVER: Duration = Duration::from_secs(1_000_000);
-
-#[derive(Serialize, Deserialize)]
-struct Errand;
-
-impl Job for Errand {
-    const NAME: &'static str = "errand";
-    type Output = ();
-}
-
-/// Runs `act` beside a committer and workers, all of whom end.
-fn beside_threads(
-    workers: usize,
-    store: impl QueueStore,
-    run: impl Fn(&mut Errand, &Context) -> Result<(), JobError> + Send + Sync + 'static,
-    act: impl FnOnce(&Arc<Shared>, &ManualClock) + Send,
-) {
-    let (manual, clock) = clock();
-    let config = Config {
-        // Nothing is handed over to a worker that is not free.
-        queues: vec![Queue::new("default").workers(workers).hand_over(0)],
-        ..Config::default()
-    };
-    let (shared, engine, _) = take_over(Parts {
-        store: Arc::new(store),
-        config,
-        clock,
-        registry: Registry::new(vec![Registration::new(run)], &mut Vec::new()),
-        resources: Resources::default(),
-    })
-    .unwrap();
-    thread::scope(|scope| {
-        for pool in &shared.pools {
-            for _ in 0..pool.workers {
-                pool.thread_started();
-                scope.spawn(|| work(&shared, pool));
-            }
-        }
-        let committer = Committer::new(engine, Arc::clone(&shared));
-        scope.spawn(|| committer.run());
-        scope.spawn(|| act(&shared, &manual));
-    });
-    assert!(shared.pools.iter().all(|pool| pool.is_over()));
-}
-
-fn enqueue(shared: &Shared) -> Result<JobNumber, Error> {
-    let (queue, now) = (QueueName::from("default"), shared.clock.now());
-    let origins = shared.origins("default", Errand::NAME).unwrap();
-    let draft = NewJob::new(Errand).draft()?;
-    let job = core::accept(draft, queue, origins, now, Timestamp(now.steady.0)).unwrap();
-    let jobs = vec![(job, None)];
-    let accept = |reply| Command::Accept { jobs, reply };
-    let numbers = shared.inbox.ask("enqueue", WhenFull::Wait, accept)?;
-    Ok(numbers[0])
-}
-
-fn is_kept(store: &MemoryStore, number: JobNumber) -> bool {
-    [Key::live(number), Key::done(number)]
-        .iter()
-        .any(|key| store.get(key).unwrap().is_some())
-}
+use crate::{Context, MemoryStore};
 
 pub(super) fn two_shutdowns_get_one_report() {
     let store = MemoryStore::new();
     let behind = store.clone();
     let run = |_: &mut Errand, _: &Context| Ok(());
-    beside_threads(2, store, run, |shared, _| {
+    Whole::new(2, store).beside(run, |shared, _| {
         let reports = Mutex::new(Vec::new());
         thread::scope(|scope| {
             scope.spawn(|| match enqueue(shared) {
@@ -112,7 +39,7 @@ pub(super) fn two_shutdowns_get_one_report() {
 
 pub(super) fn who_waits_for_a_job_is_told() {
     let run = |_: &mut Errand, _: &Context| Ok(());
-    beside_threads(2, MemoryStore::new(), run, |shared, _| {
+    Whole::new(2, MemoryStore::new()).beside(run, |shared, _| {
         let number = enqueue(shared).unwrap();
         thread::scope(|scope| {
             scope.spawn(|| match shared.wait(number, EVER) {
@@ -127,7 +54,7 @@ pub(super) fn who_waits_for_a_job_is_told() {
 /// The end of one is all that has the committer hand the next one over.
 pub(super) fn jobs_follow_each_other_on_one_worker() {
     let run = |_: &mut Errand, _: &Context| Ok(());
-    beside_threads(1, MemoryStore::new(), run, |shared, _| {
+    Whole::new(1, MemoryStore::new()).beside(run, |shared, _| {
         let run_one = || {
             let number = enqueue(shared).unwrap();
             assert!(shared.wait(number, EVER).unwrap().is_some());
@@ -161,7 +88,7 @@ pub(super) fn a_job_that_outlasts_the_grace_is_reported() {
         gate.wait(&still, None);
         Ok(())
     };
-    beside_threads(2, MemoryStore::new(), run, |shared, manual| {
+    Whole::new(2, MemoryStore::new()).beside(run, |shared, manual| {
         let number = enqueue(shared).unwrap();
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -185,15 +112,20 @@ pub(super) fn a_job_that_outlasts_the_grace_is_reported() {
     });
 }
 
-pub(super) fn after_a_failed_commit_everybody_is_told() {
+pub(super) fn after_a_commit_of_unknown_outcome_everybody_is_told() {
     let store = MemoryStore::new();
     let behind = store.clone();
     let store = FaultyStore::new(store);
     // The first one is the opening's.
     let nth = thread_rng().gen_range(2..=4);
-    store.faults().arm(Fault::nth(Operation::Commit, nth));
+    let fault = Fault::nth(Operation::Commit, nth);
+    store.faults().arm(if flip() {
+        fault.unknown()
+    } else {
+        fault.unknown_but_done()
+    });
     let run = |_: &mut Errand, _: &Context| Ok(());
-    beside_threads(2, store, run, |shared, _| {
+    Whole::new(2, store).beside(run, |shared, _| {
         thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| {

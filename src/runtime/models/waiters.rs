@@ -2,7 +2,9 @@ use jobkeep_store::JobNumber;
 use shuttle::thread;
 
 use super::{SECOND, clock, in_a_second};
+use crate::Error;
 use crate::clock::{Clock, Steady};
+use crate::finished::Finished;
 use crate::runtime::waiters::Waiters;
 use crate::sync::Mutex;
 
@@ -36,6 +38,10 @@ fn wait(waiters: &Waiters, store: &Mutex<Store>, clock: &Clock, until: Steady) -
     None
 }
 
+fn nobody_left_an_address(_: JobNumber) -> Result<Finished, Error> {
+    unreachable!("only threads wait")
+}
+
 pub(super) fn who_registers_sees_the_end() {
     let (_, clock) = clock();
     let (waiters, store) = (Waiters::default(), Mutex::default());
@@ -64,7 +70,7 @@ pub(super) fn nobody_looks_once_the_store_is_closed() {
                 store.lock().finished = true;
                 waiters.ring(&[JOB]);
             }
-            waiters.dismiss(&clock);
+            waiters.dismiss(&clock, nobody_left_an_address);
             store.lock().closed = true;
         });
     });
@@ -83,7 +89,7 @@ pub(super) fn patience_runs_out_beside_a_ring() {
         scope.spawn(|| {
             store.lock().finished = true;
             waiters.ring(&[JOB]);
-            waiters.dismiss(&clock);
+            waiters.dismiss(&clock, nobody_left_an_address);
             store.lock().closed = true;
         });
     });

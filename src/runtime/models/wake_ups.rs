@@ -50,7 +50,7 @@ fn wake_ups() -> Vec<WakeUp> {
 }
 
 fn search(folder: &Path, found: &mut Vec<WakeUp>) {
-    const CALLS: [&str; 3] = [".wake_one(", ".wake_all(", ".wake_from("];
+    const CALLS: [&str; 4] = [".wake_one(", ".wake_all(", ".wake_from(", "wakers::wake("];
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for entry in fs::read_dir(root.join(folder)).unwrap() {
         let path = folder.join(entry.unwrap().file_name());
