@@ -182,6 +182,10 @@ impl Disk {
         }
     }
 
+    pub(crate) fn is_resizing(&self) -> bool {
+        !self.lengths.is_empty()
+    }
+
     fn set_length(&mut self, length: usize) {
         let before = self.current.len();
         self.current.resize(length, 0);

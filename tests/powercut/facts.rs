@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jobkeep::{JobNumber, Receipt};
+use jobkeep_store::State;
 
 use crate::found::Found;
 use crate::work::Work;
@@ -59,7 +60,7 @@ impl Fact {
         if by(self.removed, cut) {
             return Some("was removed and is back".into());
         }
-        if self.asked >= cut && cut > 0 {
+        if cut > 0 && self.asked >= cut {
             return Some("is there before anybody asked for it".into());
         }
         if self.number.is_some_and(|number| number != found.number) {
@@ -124,6 +125,14 @@ pub(crate) fn complaints(
             Some(format!("job {label:?} {complaint}"))
         })
         .collect();
+    complaints.extend(facts.keys().filter_map(|label| {
+        let follower = Work::new(label.clone()).follower()?.label;
+        let led = found.get(label)?.state == State::Succeeded;
+        // The follower of a success may have been pruned; nobody removes one.
+        let wrong = led && !pruning && !found.contains_key(&follower);
+        let early = !led && found.contains_key(&follower);
+        (wrong || early).then(|| format!("job {label:?} and its follower are not of one commit"))
+    }));
     let foreign = found.keys().filter(|label| !facts.contains_key(*label));
     complaints.extend(foreign.map(|label| format!("job {label:?} is nobody's")));
     complaints
@@ -135,7 +144,14 @@ pub(crate) fn carry(facts: Facts, found: &BTreeMap<String, Found>, cut: usize) -
         let fact = fact.carried(found.get(&label)?, cut);
         Some((label, fact))
     });
-    carried.collect()
+    let mut carried: Facts = carried.collect();
+    // Not there yet, and wanted by its leader.
+    for label in found.keys() {
+        if let Some(follower) = Work::new(label.clone()).follower() {
+            carried.entry(follower.label).or_default();
+        }
+    }
+    carried
 }
 
 /// How many jobs a cut must not lose.

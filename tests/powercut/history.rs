@@ -10,10 +10,10 @@ use jobkeep::testing::ManualClock;
 use jobkeep::{QueueStore, RedbStore};
 
 use crate::dice::Dice;
-use crate::disk::{Disk, Event, Journal};
+use crate::disk::{Disk, Event};
 use crate::facts::{Facts, acknowledged, carry, complaints};
 use crate::found::{Found, jobs};
-use crate::life::{Manner, builder, live};
+use crate::life::{Lived, Manner, builder, live};
 use crate::work::Work;
 
 const LIVES: usize = 3;
@@ -28,7 +28,13 @@ pub(crate) struct Report {
     pub(crate) lives: u64,
     pub(crate) cuts: u64,
     pub(crate) syncs: u64,
-    /// What redb had to repair.
+    /// Cuts while a manager opened the store, repairs and the end of an older one included.
+    pub(crate) opening: u64,
+    /// Cuts while a manager ended in order.
+    pub(crate) ending: u64,
+    /// Cuts with a change of length on its way.
+    pub(crate) resizing: u64,
+    /// Images that ask redb for a repair.
     pub(crate) repaired: u64,
     pub(crate) verified: u64,
     pub(crate) started: u64,
@@ -41,6 +47,9 @@ impl Report {
         self.lives += other.lives;
         self.cuts += other.cuts;
         self.syncs += other.syncs;
+        self.opening += other.opening;
+        self.ending += other.ending;
+        self.resizing += other.resizing;
         self.repaired += other.repaired;
         self.verified += other.verified;
         self.started += other.started;
@@ -50,18 +59,25 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            histories,
+            lives,
+            cuts,
+            syncs,
+            opening,
+            ending,
+            resizing,
+            repaired,
+            verified,
+            started,
+            acknowledged,
+        } = self;
         write!(
             f,
-            "{} histories, {} lives, {} cuts, {} syncs, each with cuts; {} opens repaired, {} \
-             verified, {} started; {} times an acknowledged job was looked for, lost 0",
-            self.histories,
-            self.lives,
-            self.cuts,
-            self.syncs,
-            self.repaired,
-            self.verified,
-            self.started,
-            self.acknowledged,
+            "{cuts} cuts of {lives} lives in {histories} histories, at each of {syncs} syncs and \
+             between: {opening} while the store opened, {ending} while it ended, {resizing} while the \
+             file changed its length; {repaired} opens repaired, {verified} verified by redb, {started} \
+             run to their end; {acknowledged} acknowledged jobs looked for, 0 lost"
         )
     }
 }
@@ -72,7 +88,13 @@ fn folder() -> tempfile::TempDir {
     in_memory.or_else(|_| tempfile::tempdir()).unwrap()
 }
 
+/// The mark of a store that was not closed in order, in the tenth byte of every redb file.
+fn asks_for_repair(image: &[u8]) -> bool {
+    image[9] & 2 != 0
+}
+
 struct History {
+    /// Of the cuts. Lives have their own, so that a life is the same whatever was cut before.
     dice: Dice,
     manner: Manner,
     /// Where images are opened.
@@ -91,7 +113,7 @@ pub(crate) fn history(seed: u64) -> Result<Report, String> {
         quick_repair: dice.one_in(4),
     };
     let mut history = History {
-        dice,
+        dice: Dice::new(dice.next()),
         manner,
         path: folder.path().join("image.redb"),
         report: Report {
@@ -101,13 +123,13 @@ pub(crate) fn history(seed: u64) -> Result<Report, String> {
     };
     let (mut facts, mut next) = (Facts::new(), 0);
     for life in 0..LIVES {
-        let (record, known) = live(&store, manner, STEPS, facts, &mut history.dice, &mut next);
-        let base = record.base.unwrap();
+        let mut dice = Dice::new(dice.next());
+        let lived = live(&store, manner, STEPS, facts, &mut dice, &mut next);
         let image = history
-            .cut_all(base, &record.events, &known)
+            .cut_all(&lived)
             .map_err(|failure| format!("life {life}, {failure}"))?;
         fs::write(&store, image.bytes).unwrap();
-        facts = carry(known, &image.found, image.cut);
+        facts = carry(lived.facts, &image.found, image.cut);
         history.report.lives += 1;
     }
     Ok(history.report)
@@ -122,8 +144,9 @@ struct Image {
 
 impl History {
     /// Cuts at each sync and between, and returns one of the images.
-    fn cut_all(&mut self, base: Vec<u8>, events: &[Event], facts: &Facts) -> Result<Image, String> {
-        let mut disk = Disk::new(base);
+    fn cut_all(&mut self, lived: &Lived) -> Result<Image, String> {
+        let (events, facts) = (&lived.record.events, &lived.facts);
+        let mut disk = Disk::new(lived.record.base.clone().unwrap());
         let (mut chosen, mut cuts) = (None, 0);
         for (cut, event) in events.iter().enumerate() {
             let times = match event {
@@ -133,6 +156,8 @@ impl History {
             for _ in 0..times {
                 let image = self.cut(&disk, facts, cut)?;
                 cuts += 1;
+                self.report.opening += u64::from(cut < lived.opened);
+                self.report.ending += u64::from(cut > lived.ending);
                 // Each is chosen with the same chance.
                 if self.dice.one_in(cuts) {
                     chosen = Some(image);
@@ -147,6 +172,8 @@ impl History {
 
     fn cut(&mut self, disk: &Disk, facts: &Facts, cut: usize) -> Result<Image, String> {
         let bytes = disk.cut(&mut self.dice);
+        self.report.resizing += u64::from(disk.is_resizing());
+        self.report.repaired += u64::from(asks_for_repair(&bytes));
         self.report.cuts += 1;
         self.report.acknowledged += acknowledged(facts, cut) as u64;
         fs::write(&self.path, &bytes).unwrap();
@@ -166,11 +193,7 @@ impl History {
 
     fn check(&mut self, facts: &Facts, cut: usize) -> Result<BTreeMap<String, Found>, String> {
         let said = |cause: jobkeep::StoreError| cause.to_string();
-        let journal = Journal::default();
-        let store = journal.options().open(&self.path).map_err(said)?;
-        let opening = journal.take();
-        // An orderly end leaves nothing to write before the first commit but the mark of an owner.
-        self.report.repaired += u64::from(opening.events.len() > 3);
+        let store = RedbStore::open(&self.path).map_err(said)?;
         let found = jobs(&store)?;
         let complaints = complaints(facts, &found, cut, self.manner.pruning);
         if !complaints.is_empty() {
@@ -202,11 +225,12 @@ impl History {
     ) -> Result<(), Box<dyn std::error::Error>> {
         let clock = ManualClock::new();
         let store = RedbStore::open(&self.path)?;
-        let builder = builder(store, &clock, false).handle::<Work>(|work, _| work.run());
+        let builder = builder(store, &clock, false).handle::<Work>(Work::run);
         let kit = builder.start_for_tests()?;
         for _ in 0..6 {
             kit.drain("default")?;
-            clock.advance(Duration::from_secs(3_600));
+            // More than any life before this one has seen, whose clock began as this one does.
+            clock.advance(Duration::from_secs(1_000 * 3_600));
         }
         for (label, fact) in facts {
             let (Some(before), Some(receipt)) = (found.get(label), &fact.receipt) else {

@@ -56,6 +56,15 @@ pub(crate) struct Life<'a> {
     pruning: bool,
 }
 
+/// What a life leaves behind.
+pub(crate) struct Lived {
+    pub(crate) record: Record,
+    pub(crate) facts: Facts,
+    /// The moment at which the manager had started, and the one at which it began to end.
+    pub(crate) opened: usize,
+    pub(crate) ending: usize,
+}
+
 /// Lives from the opening of the store to its orderly end, and returns what happened to the file.
 pub(crate) fn live(
     path: &Path,
@@ -64,25 +73,26 @@ pub(crate) fn live(
     facts: Facts,
     dice: &mut Dice,
     next: &mut usize,
-) -> (Record, Facts) {
+) -> Lived {
     let journal = Journal::default();
     let store = journal.options().quick_repair(manner.quick_repair);
     let store = store.open(path).unwrap();
     let clock = ManualClock::new();
     let begun: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
     let (noted, moments) = (Arc::clone(&begun), journal.clone());
-    let builder = builder(store, &clock, manner.pruning).handle::<Work>(move |work, _| {
+    let builder = builder(store, &clock, manner.pruning).handle::<Work>(move |work, ctx| {
         let now = moments.now();
         let mut noted = noted.lock().unwrap();
         noted.entry(work.label.clone()).or_insert(now);
         drop(noted);
-        work.run()
+        work.run(ctx)
     });
     let running = if manner.threads {
         Running::Free(builder.start().unwrap())
     } else {
         Running::Told(builder.start_for_tests().unwrap())
     };
+    let opened = journal.now();
     let mut life = Life {
         dice,
         journal,
@@ -96,13 +106,19 @@ pub(crate) fn live(
     for _ in 0..steps {
         life.step();
     }
+    let ending = life.journal.now();
     life.manager().shutdown(PATIENCE).unwrap();
     for (label, &moment) in &*life.begun.lock().unwrap() {
         if let Some(fact) = life.facts.get_mut(label) {
             fact.begun.get_or_insert(moment);
         }
     }
-    (life.journal.take(), life.facts)
+    Lived {
+        record: life.journal.take(),
+        facts: life.facts,
+        opened,
+        ending,
+    }
 }
 
 impl Life<'_> {
@@ -141,6 +157,9 @@ impl Life<'_> {
             asked,
             ..Fact::default()
         };
+        if let Some(follower) = work.follower() {
+            self.facts.insert(follower.label, fact.clone());
+        }
         self.facts.insert(label.clone(), fact);
         let priority = [Priority::Low, Priority::Normal, Priority::Urgent][self.dice.below(3)];
         let job = NewJob::new(work).priority(priority);
@@ -271,7 +290,8 @@ impl Life<'_> {
             return;
         };
         let now = self.journal.now();
-        if self.fact(&label).retrying.is_some() {
+        // A leader that ran again would have a second follower of the same label.
+        if self.fact(&label).retrying.is_some() || Work::new(label.clone()).follower().is_some() {
             return;
         }
         self.fact(&label).retrying = Some(now);

@@ -31,7 +31,7 @@ use std::{env, io, thread};
 use history::{Report, history};
 
 /// How many histories a run does by itself.
-const HISTORIES: u64 = 24;
+const HISTORIES: u64 = 10;
 
 fn number(name: &str) -> Option<u64> {
     let text = env::var(name).ok()?;

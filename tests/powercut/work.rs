@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jobkeep::{Job, JobError, Policy};
+use jobkeep::{Context, Job, JobError, Policy};
 use serde::{Deserialize, Serialize};
 
 use crate::dice::Dice;
@@ -32,7 +32,7 @@ fn text(label: &str, bytes: usize) -> String {
 
 impl Work {
     pub(crate) fn any(number: usize, dice: &mut Dice) -> Self {
-        let end = ["well", "well", "well", "twice", "never", "snooze"][dice.below(6)];
+        let end = ["well", "well", "leader", "twice", "never", "snooze"][dice.below(6)];
         let payload = [0, 10, 300, 700, 5_000, 40_000][dice.below(6)];
         let output = [0, 10, 600, 9_000][dice.below(4)];
         let label = format!("{end} {number} {payload} {output}");
@@ -63,8 +63,17 @@ impl Work {
         self.filler == text(&self.label, self.size(2))
     }
 
-    pub(crate) fn run(&mut self) -> Result<String, JobError> {
+    /// The job that is queued with the success of this one.
+    pub(crate) fn follower(&self) -> Option<Self> {
+        let rest = self.label.strip_prefix("leader ")?;
+        Some(Self::new(format!("follower {rest}")))
+    }
+
+    pub(crate) fn run(&mut self, ctx: &Context) -> Result<String, JobError> {
         self.runs += 1;
+        if let Some(follower) = self.follower() {
+            ctx.enqueue(follower)?;
+        }
         match self.label.split(' ').next() {
             Some("twice") if self.runs == 1 => Err(JobError::new("not yet")),
             Some("never") => Err(JobError::permanent("never")),
