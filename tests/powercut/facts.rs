@@ -70,12 +70,12 @@ impl Fact {
             return Some("has begun, and its claim is not there".into());
         }
         let retried = by(self.retrying, cut);
-        if by(self.cancelled, cut) && !retried && !found.is_done && !found.cancel_requested {
+        if by(self.cancelled, cut) && !retried && !found.is_done() && !found.cancel_requested {
             return Some("was cancelled and goes on".into());
         }
         let shown = self.shown.iter();
         for shown in shown.filter(|shown| (shown.from..=shown.until).contains(&cut)) {
-            if !found.is_done || found.output != shown.output {
+            if !found.is_done() || found.output != shown.output {
                 return Some(format!(
                     "was shown with output {:?}, and is {:?} with {:?}",
                     shown.output, found.state, found.output

@@ -13,13 +13,18 @@ use crate::work::Work;
 pub(crate) struct Found {
     pub(crate) number: JobNumber,
     pub(crate) state: State,
-    pub(crate) is_done: bool,
     pub(crate) cancel_requested: bool,
     /// An attempt is on the record, however it ended.
     pub(crate) has_run: bool,
     /// It is in the record of what is in flight.
     pub(crate) is_listed: bool,
     pub(crate) output: Option<String>,
+}
+
+impl Found {
+    pub(crate) fn is_done(&self) -> bool {
+        self.state.kind().is_final()
+    }
 }
 
 type Rows = BTreeMap<u64, Vec<u8>>;
@@ -87,7 +92,6 @@ pub(crate) fn jobs(store: &dyn QueueStore) -> Result<BTreeMap<String, Found>, St
             }
             let job = Found {
                 number,
-                is_done,
                 cancel_requested: record.cancel_requested,
                 has_run: !record.history.is_empty() || is_done,
                 is_listed: listed.iter().any(|listed| listed.number == number),

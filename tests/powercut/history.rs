@@ -241,7 +241,7 @@ impl History {
             if !done.job().is_whole() || done.number() != before.number {
                 return Err(format!("job {label:?} has changed").into());
             }
-            if before.is_done && done.output().ok() != before.output.as_ref() {
+            if before.is_done() && done.output().ok() != before.output.as_ref() {
                 return Err(format!("job {label:?} has ended once more").into());
             }
         }
