@@ -4,7 +4,9 @@
 //! sync, and for places between them, images are made of what a disk may then have; each is opened as
 //! any store is, and must have all that was acknowledged by then. The next life begins from one of them.
 //!
-//! `SEED=7` does one history, and `MINUTES=10` goes on for so long.
+//! `SEED=7` does one history, and `MINUTES=10` goes on for so long. The same seed asks for the same jobs and
+//! cuts by the same rules; what the file is written in between depends on the threads of the manager, most
+//! of all in every third history, where jobs run on threads too. So the image of a failure is kept.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,6 +23,8 @@ mod facts;
 mod found;
 mod history;
 mod life;
+#[cfg(feature = "sled")]
+mod unsynced;
 mod work;
 
 use std::io::Write;
