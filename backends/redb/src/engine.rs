@@ -3,6 +3,7 @@ use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use jobkeep_store::{Encoded, Fence, Key, Space, StoreError, open_row};
+use redb::backends::FileBackend;
 use redb::{
     Database, DatabaseError, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition,
     TableError, TableHandle,
@@ -31,7 +32,8 @@ impl Engine {
         options: &RedbOptions,
         act: Act<'_>,
     ) -> Result<Self, StoreError> {
-        let held = HeldFile::new(file(path, act)?).map_err(|cause| act.engine(cause))?;
+        let file = FileBackend::new(file(path, act)?).map_err(|cause| act.engine(cause))?;
+        let held = HeldFile::new(options.around.put(file));
         let engine = act.caught(|| {
             let mut builder = Database::builder();
             builder.set_cache_size(options.cache_bytes);

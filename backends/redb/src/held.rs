@@ -1,12 +1,10 @@
-use std::fs::File;
 use std::io;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
-use redb::backends::FileBackend;
-use redb::{BackendError, DatabaseError, StorageBackend};
+use redb::{BackendError, StorageBackend};
 
 use crate::overlay::{Change, Overlay};
 
@@ -17,7 +15,7 @@ pub(crate) struct HeldFile(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    file: FileBackend,
+    file: Box<dyn StorageBackend>,
     /// What was held back, in order; `None` where nothing is to be.
     held: RwLock<Option<Overlay>>,
     sync_failed: AtomicBool,
@@ -25,12 +23,12 @@ struct Shared {
 
 impl HeldFile {
     /// Takes the file and holds its changes back.
-    pub(crate) fn new(file: File) -> Result<Self, DatabaseError> {
-        Ok(Self(Arc::new(Shared {
-            file: FileBackend::new(file)?,
+    pub(crate) fn new(file: Box<dyn StorageBackend>) -> Self {
+        Self(Arc::new(Shared {
+            file,
             held: RwLock::new(Some(Overlay::default())),
             sync_failed: AtomicBool::new(false),
-        })))
+        }))
     }
 
     /// Makes the changes that were held back, in their order and with their syncs between them, and
@@ -39,7 +37,7 @@ impl HeldFile {
     pub(crate) fn release(&self) -> io::Result<()> {
         let mut held = self.0.held.write();
         if let Some(overlay) = &*held {
-            overlay.apply(&self.0.file)?;
+            overlay.apply(&*self.0.file)?;
         }
         *held = None;
         Ok(())
@@ -69,14 +67,14 @@ impl HeldFile {
 impl StorageBackend for HeldFile {
     fn len(&self) -> io::Result<u64> {
         match &*self.0.held.read() {
-            Some(overlay) => overlay.len(&self.0.file),
+            Some(overlay) => overlay.len(&*self.0.file),
             None => self.0.file.len(),
         }
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         match &*self.0.held.read() {
-            Some(overlay) => overlay.read(&self.0.file, offset, out),
+            Some(overlay) => overlay.read(&*self.0.file, offset, out),
             None => self.0.file.read(offset, out),
         }
     }

@@ -24,6 +24,7 @@
 //! linked there when it is whole: whoever dies in between leaves nothing in the way, and of two that
 //! create at once neither replaces the other's.
 
+mod around;
 mod check;
 mod commit;
 mod create;

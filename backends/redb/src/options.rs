@@ -3,12 +3,14 @@ use std::path::Path;
 use jobkeep_store::StoreError;
 
 use crate::RedbStore;
+use crate::around::Around;
 
 /// How a [`RedbStore`] is opened.
 #[derive(Clone, Debug)]
 pub struct RedbOptions {
     pub(crate) cache_bytes: usize,
     pub(crate) quick_repair: bool,
+    pub(crate) around: Around,
 }
 
 impl Default for RedbOptions {
@@ -16,6 +18,7 @@ impl Default for RedbOptions {
         Self {
             cache_bytes: 64 << 20,
             quick_repair: false,
+            around: Around::default(),
         }
     }
 }
@@ -37,6 +40,21 @@ impl RedbOptions {
     /// thousand.
     pub fn quick_repair(mut self, quick: bool) -> Self {
         self.quick_repair = quick;
+        self
+    }
+
+    /// Puts something around the file of each opening, for tests that see or refuse what is written. It
+    /// must leave the locks to the file.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn around(
+        mut self,
+        put: impl Fn(redb::backends::FileBackend) -> Box<dyn redb::StorageBackend>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.around = Around::new(put);
         self
     }
 

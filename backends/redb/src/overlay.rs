@@ -20,7 +20,7 @@ impl Overlay {
     }
 
     /// The length that the file would have.
-    pub(crate) fn len(&self, file: &impl StorageBackend) -> io::Result<u64> {
+    pub(crate) fn len(&self, file: &(impl StorageBackend + ?Sized)) -> io::Result<u64> {
         let length = file.len()?;
         Ok(self.0.iter().fold(length, |length, change| match change {
             Change::Length(length) => *length,
@@ -32,7 +32,7 @@ impl Overlay {
     /// Reads what the file would hold.
     pub(crate) fn read(
         &self,
-        file: &impl StorageBackend,
+        file: &(impl StorageBackend + ?Sized),
         offset: u64,
         out: &mut [u8],
     ) -> io::Result<()> {
@@ -62,7 +62,7 @@ impl Overlay {
     }
 
     /// Makes the changes.
-    pub(crate) fn apply(&self, file: &impl StorageBackend) -> io::Result<()> {
+    pub(crate) fn apply(&self, file: &(impl StorageBackend + ?Sized)) -> io::Result<()> {
         self.0.iter().try_for_each(|change| match change {
             Change::Length(length) => file.set_len(*length),
             Change::Bytes { from, bytes } => file.write(*from, bytes),

@@ -1,0 +1,34 @@
+//! What a store acknowledges and has not synced, for `scripts/powercut --unsynced` to count from outside:
+//! sled lets nobody stand between it and its files. redb is the control.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use jobkeep::{Manager, QueueStore, RedbStore, SledStore};
+
+use crate::work::Work;
+
+#[test]
+#[ignore = "counts nothing unless it is traced"]
+fn sled_acknowledges_a_thousand_jobs() {
+    let folder = tempfile::tempdir().unwrap();
+    acknowledge(SledStore::open(folder.path().join("jobs.sled")).unwrap());
+}
+
+#[test]
+#[ignore = "counts nothing unless it is traced"]
+fn redb_acknowledges_a_thousand_jobs() {
+    let folder = tempfile::tempdir().unwrap();
+    acknowledge(RedbStore::open(folder.path().join("jobs.redb")).unwrap());
+}
+
+fn acknowledge(store: impl QueueStore) {
+    let manager = Manager::builder(store).start().unwrap();
+    for number in 0..1_000 {
+        let work = Work::new(format!("well {number} 100 0"));
+        manager.enqueue(work).unwrap();
+        // One call of the system each, which the trace shows among the syncs.
+        io::stderr().write_all(b"acknowledged\n").unwrap();
+    }
+    manager.shutdown(Duration::from_secs(60)).unwrap();
+}
