@@ -84,7 +84,7 @@ pub(crate) struct Done {
     pub(crate) haste: Haste,
     /// The job had been given up.
     pub(crate) was_stuck: bool,
-    /// Another thread stands in for this one: it is to end.
+    /// Another thread stands in for this one, and for no other that is stuck: it is to end.
     pub(crate) retires: bool,
 }
 
@@ -125,6 +125,11 @@ impl State {
         self.taken.push(order.number);
         self.running.insert(order.number, on_worker);
         Some((handed, running))
+    }
+
+    /// Threads at jobs that were given up.
+    fn stuck(&self) -> usize {
+        self.running.values().filter(|on| on.stuck).count()
     }
 }
 
@@ -233,7 +238,7 @@ impl Pool {
         }
         state.finished += 1;
         let was_stuck = on_worker.is_some_and(|on_worker| on_worker.stuck);
-        let retires = was_stuck && state.substitutes > 0;
+        let retires = was_stuck && state.substitutes > state.stuck();
         if retires {
             state.substitutes -= 1;
         } else {
