@@ -270,7 +270,8 @@ impl Engine {
 
     /// Claims the first suspect of a queue.
     pub(crate) fn claim_suspect(&mut self, queue: u16) {
-        if let Some(suspect) = self.probation.take(queue, self.now.steady) {
+        let alone = self.flight.len() == 0;
+        if let Some(suspect) = self.probation.take(queue, self.now.steady, alone) {
             self.hand_over(queue, suspect.priority, suspect.order);
         }
     }
@@ -437,8 +438,12 @@ impl Engine {
     pub(crate) fn next_due(&self) -> (Option<jobkeep_store::Timestamp>, Option<Steady>) {
         let (wall, steady) = self.schedule.next_due();
         let expiry = self.expiry.next_due(self.now.wall, &self.totals);
-        let steady = steady.into_iter().chain(self.probation.next_due()).min();
         (wall.into_iter().chain(expiry).min(), steady)
+    }
+
+    /// The moment at which the [`gate`](Self::gate) lets more jobs through.
+    pub(crate) fn gate_due(&self) -> Option<Steady> {
+        self.probation.next_due()
     }
 
     pub(crate) fn counts(&self) -> Counts {
