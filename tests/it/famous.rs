@@ -255,6 +255,41 @@ pub(crate) fn r10_a_time_out_does_not_follow_the_wall_clock(place: &dyn Place) {
     door.open(1);
 }
 
+/// A disk filled up, because nothing was deleted any more: here, behind an end that a clock dated years
+/// ahead before it was set right.
+pub(crate) fn r11_a_clock_that_was_ahead_keeps_nothing_for_ever(place: &dyn Place) {
+    const DAY: Duration = Duration::from_secs(24 * 3_600);
+    let clock = ManualClock::new();
+    let start = || {
+        let builder = one_worker(place).clock(clock.clone());
+        let manager = succeeding(builder).start().unwrap();
+        let end = |label: &str| {
+            let receipt = manager
+                .enqueue(NewJob::new(work(label)).key(label))
+                .unwrap();
+            manager.wait(&receipt, PATIENCE).unwrap();
+        };
+        let wall = clock.wall();
+        clock.set_wall(wall.after(10_000 * DAY));
+        end("ahead");
+        end("ahead too");
+        clock.set_wall(wall);
+        end("right");
+        manager
+    };
+    drop(start());
+    let manager = start();
+    clock.advance(SECOND);
+    assert_eq!(settled(&manager).succeeded, 3);
+    clock.advance(7 * DAY - 2 * SECOND);
+    assert_eq!(settled(&manager).succeeded, 3);
+    clock.advance(SECOND);
+    assert_eq!(settled(&manager).succeeded, 0);
+    manager.shutdown(PATIENCE).unwrap();
+    assert_eq!(rows(place, Space::Unique), 0);
+    assert_eq!(rows(place, Space::ExpiringKeys), 0);
+}
+
 /// Workers gave up after ten tries to write how a job had ended, and it was nobody's from then on.
 pub(crate) fn r13_a_time_out_is_recorded_though_the_store_could_not_be_read_once(
     place: &dyn Place,

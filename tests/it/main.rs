@@ -417,6 +417,7 @@ behaviours! {
         r06_suspects_hold_nobody_up_behind_a_job_without_end
         r06_a_suspect_beside_which_another_job_ran_is_not_parked
         r10_a_time_out_does_not_follow_the_wall_clock
+        r11_a_clock_that_was_ahead_keeps_nothing_for_ever
         r13_a_time_out_is_recorded_though_the_store_could_not_be_read_once
         r14_no_end_of_a_job_leaves_its_key_held
         r22_no_attempt_is_counted_twice_though_its_commit_was_refused
