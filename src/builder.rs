@@ -152,7 +152,8 @@ impl Builder {
 
     /// How long a suspect runs alone, 30 seconds by default. A job that was in flight at two unclean
     /// ends of the process in a row, such as aborts or kills, is a suspect: after the next start it
-    /// runs with nothing beside it, for so long at most, and then the pools start again around it. If
+    /// runs with nothing beside it, for so long at most, and then the pools start again around it. For
+    /// what runs already when its turn comes it waits so long at most, and then runs beside that. If
     /// the process dies while it is alone, it is parked as
     /// [`Crashing`](crate::ParkReason::Crashing), and runs again when somebody
     /// [retries](Manager::retry) it; any other end frees it. Zero suspects nobody.

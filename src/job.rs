@@ -109,6 +109,9 @@ pub(crate) enum Verdict {
     Cancel,
 }
 
+/// How many texts of an error's chain are kept.
+pub(crate) const CHAIN: usize = 8;
+
 impl JobError {
     /// An error or a text: tried again by the policy, and final when its attempts are spent.
     pub fn new(cause: impl Into<Cause>) -> Self {
@@ -151,13 +154,14 @@ impl JobError {
         }
     }
 
-    /// The text of the cause, then those of its sources.
+    /// The text of the cause, then those of its sources, as many as are kept: a chain may be a ring.
     pub(crate) fn chain(&self) -> Vec<String> {
         let first = self
             .cause
             .as_ref()
             .map(|cause| cause.as_ref() as &dyn StdError);
         std::iter::successors(first, |&error| error.source())
+            .take(CHAIN)
             .map(ToString::to_string)
             .collect()
     }

@@ -270,7 +270,8 @@ impl Engine {
 
     /// Claims the first suspect of a queue.
     pub(crate) fn claim_suspect(&mut self, queue: u16) {
-        if let Some(suspect) = self.probation.take(queue, self.now.steady) {
+        let alone = self.flight.len() == 0;
+        if let Some(suspect) = self.probation.take(queue, self.now.steady, alone) {
             self.hand_over(queue, suspect.priority, suspect.order);
         }
     }
@@ -324,12 +325,8 @@ impl Engine {
     /// Lets retention work, within a budget that grows with what else this group does, so that it
     /// keeps up and never holds up a claim.
     pub(crate) fn prune(&mut self, budget: &mut usize) -> Result<Next, RowError> {
-        self.expiry.step(
-            &mut self.group.batch,
-            self.now.wall,
-            &mut self.totals,
-            budget,
-        )
+        self.expiry
+            .step(&mut self.group.batch, self.now, &mut self.totals, budget)
     }
 
     /// How many jobs retention may delete in this group.
@@ -352,10 +349,11 @@ impl Engine {
         self.expiry.skip(key);
     }
 
-    /// Releases idempotency keys whose time is over. Their rows must have been learned.
-    pub(crate) fn expire_keys(&mut self, keys: &[(u64, JobNumber)]) {
+    /// Releases idempotency keys whose time is over, of jobs that ended then. Their rows must have been
+    /// learned.
+    pub(crate) fn expire_keys(&mut self, keys: &[(u64, JobNumber)], ended: Timestamp) {
         for &(hash, job) in keys {
-            self.uniques.expire(hash, job, self.now.wall);
+            self.uniques.expire(hash, job, ended);
         }
         self.expiry.keys_gone(&mut self.group.batch);
     }
@@ -436,9 +434,13 @@ impl Engine {
     /// The moments at which there is work without anybody asking, by each clock.
     pub(crate) fn next_due(&self) -> (Option<jobkeep_store::Timestamp>, Option<Steady>) {
         let (wall, steady) = self.schedule.next_due();
-        let expiry = self.expiry.next_due(self.now.wall, &self.totals);
-        let steady = steady.into_iter().chain(self.probation.next_due()).min();
+        let expiry = self.expiry.next_due(self.now, &self.totals);
         (wall.into_iter().chain(expiry).min(), steady)
+    }
+
+    /// The moment at which the [`gate`](Self::gate) lets more jobs through.
+    pub(crate) fn gate_due(&self) -> Option<Steady> {
+        self.probation.next_due()
     }
 
     pub(crate) fn counts(&self) -> Counts {

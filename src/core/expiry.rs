@@ -11,6 +11,7 @@ use jobkeep_store::{
 };
 
 use crate::Retention;
+use crate::clock::{Now, Steady};
 
 /// The oldest row of an expiring space.
 #[derive(Debug)]
@@ -31,6 +32,15 @@ pub(crate) struct Expiry {
     keys: Front<ExpiringKeys>,
     withdrawn: HashMap<JobNumber, Withdrawn>,
     ended: EndedNow,
+    ahead: Option<Ahead>,
+}
+
+/// A clock that was ahead dated rows, and has been set back since.
+#[derive(Clone, Copy, Debug)]
+struct Ahead {
+    /// Those before this number: they had ended by `since`.
+    before: u64,
+    since: Steady,
 }
 
 /// What ended in the present group.
@@ -48,8 +58,9 @@ pub(crate) enum Next {
     Rest,
     /// The first row of this space from this number on: see [`Expiry::learn`].
     Read(Space, u64),
-    /// The rows of these idempotency keys, and then [`Expiry::keys_gone`].
-    Keys(Vec<(u64, JobNumber)>),
+    /// The rows of these idempotency keys, whose jobs ended then, and after that
+    /// [`Expiry::keys_gone`].
+    Keys(Vec<(u64, JobNumber)>, Timestamp),
 }
 
 impl Expiry {
@@ -66,6 +77,7 @@ impl Expiry {
             keys: Front::Unread(0),
             withdrawn,
             ended: EndedNow::default(),
+            ahead: None,
         }
     }
 
@@ -178,7 +190,7 @@ impl Expiry {
     pub(crate) fn step(
         &mut self,
         batch: &mut Batch,
-        now: Timestamp,
+        now: Now,
         totals: &mut Totals,
         budget: &mut usize,
     ) -> Result<Next, RowError> {
@@ -194,11 +206,12 @@ impl Expiry {
         if *budget == 0 {
             return Ok(Next::Rest);
         }
-        if let Front::Read(_, row) = &self.keys
-            && now.since(row.at) >= self.key_retention
+        self.look_ahead(now, totals);
+        if let Front::Read(number, row) = &self.keys
+            && self.age(*number, row.at, now) >= self.key_retention
         {
             *budget = budget.saturating_sub(row.keys.len());
-            return Ok(Next::Keys(row.keys.clone()));
+            return Ok(Next::Keys(row.keys.clone(), row.at));
         }
         let Some((succeeded, most)) = self.due(now, totals) else {
             return Ok(Next::Rest);
@@ -215,10 +228,44 @@ impl Expiry {
         Ok(unread(front).map_or(Next::Rest, |from| Next::Read(space, from)))
     }
 
+    /// Remembers since when the oldest rows are known to be dated ahead, so that they are not kept until
+    /// their dates have come, and all behind them.
+    fn look_ahead(&mut self, now: Now, totals: &Totals) {
+        let mut fronts = self.fronts().into_iter().flatten();
+        let known = self.ahead.map_or(0, |ahead| ahead.before);
+        if fronts.any(|(number, at)| at > now.wall && number >= known) {
+            self.ahead = Some(Ahead {
+                before: totals.ended,
+                since: now.steady,
+            });
+        }
+    }
+
+    /// The numbers of the oldest rows, and when their jobs ended: successes, failures, keys.
+    fn fronts(&self) -> [Option<(u64, Timestamp)>; 3] {
+        let of_jobs = |front: &Front<Expiring>| match front {
+            Front::Read(number, row) => Some((*number, row.at)),
+            Front::Unread(_) | Front::Empty => None,
+        };
+        let of_keys = match &self.keys {
+            Front::Read(number, row) => Some((*number, row.at)),
+            Front::Unread(_) | Front::Empty => None,
+        };
+        [of_jobs(&self.successes), of_jobs(&self.failures), of_keys]
+    }
+
+    /// How long ago the jobs of a row ended, at least.
+    fn age(&self, number: u64, at: Timestamp, now: Now) -> Duration {
+        match self.ahead {
+            Some(ahead) if at > now.wall && number < ahead.before => now.steady.since(ahead.since),
+            _ => now.wall.since(at),
+        }
+    }
+
     /// Which class has jobs due, and how many at most.
-    fn due(&self, now: Timestamp, totals: &Totals) -> Option<(bool, usize)> {
+    fn due(&self, now: Now, totals: &Totals) -> Option<(bool, usize)> {
         let old = |front: &Front<Expiring>, age: Option<Duration>| match (front, age) {
-            (Front::Read(_, row), Some(age)) => now.since(row.at) >= age,
+            (Front::Read(number, row), Some(age)) => self.age(*number, row.at, now) >= age,
             _ => false,
         };
         if old(&self.successes, self.retention.successes) {
@@ -321,23 +368,22 @@ impl Expiry {
     }
 
     /// When something becomes due by its age; the past where there is work already.
-    pub(crate) fn next_due(&self, now: Timestamp, totals: &Totals) -> Option<Timestamp> {
+    pub(crate) fn next_due(&self, now: Now, totals: &Totals) -> Option<Timestamp> {
         let any_unread = unread(&self.successes).is_some()
             || unread(&self.failures).is_some()
             || unread(&self.keys).is_some();
         if any_unread || self.due(now, totals).is_some() {
             return Some(Timestamp(0));
         }
-        let successes = at(&self.successes).zip(self.retention.successes);
-        let failures = at(&self.failures).zip(self.retention.failures);
-        let keys = match &self.keys {
-            Front::Read(_, row) => Some((row.at, self.key_retention)),
-            _ => None,
-        };
+        let [successes, failures, keys] = self.fronts();
+        let successes = successes.zip(self.retention.successes);
+        let failures = failures.zip(self.retention.failures);
+        let keys = keys.zip(Some(self.key_retention));
         [successes, failures, keys]
             .into_iter()
             .flatten()
-            .map(|(at, age)| at.after(age))
+            .map(|((number, at), kept)| kept.saturating_sub(self.age(number, at, now)))
+            .map(|left| now.wall.after(left))
             .min()
     }
 }
@@ -390,13 +436,6 @@ fn unread<Row>(front: &Front<Row>) -> Option<u64> {
 fn sequence(front: &Front<Expiring>) -> Option<u64> {
     match front {
         Front::Read(number, _) => Some(*number),
-        Front::Unread(_) | Front::Empty => None,
-    }
-}
-
-fn at(front: &Front<Expiring>) -> Option<Timestamp> {
-    match front {
-        Front::Read(_, row) => Some(row.at),
         Front::Unread(_) | Front::Empty => None,
     }
 }

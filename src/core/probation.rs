@@ -40,10 +40,12 @@ pub(crate) struct Probation {
     waiting: BTreeMap<JobNumber, Suspect>,
     /// Those that the present group cancels or removes.
     removed: Vec<Suspect>,
-    /// The one that runs, and until when nothing is started beside it.
-    running: Option<(Suspect, Steady)>,
-    /// Nothing was started beside it so far.
+    /// The one that runs, and until when nothing is started beside it, where that is not over.
+    running: Option<(Suspect, Option<Steady>)>,
+    /// Nothing ran beside it so far.
     alone: bool,
+    /// Until when nothing is started, so that the next suspect finds nothing beside it.
+    clearing: Option<Steady>,
     /// The stored row may say otherwise.
     changed: bool,
 }
@@ -57,6 +59,7 @@ impl Probation {
             removed: Vec::new(),
             running: None,
             alone: false,
+            clearing: None,
             // An earlier opening may have left its row.
             changed: true,
         }
@@ -93,7 +96,8 @@ impl Probation {
         self.waiting.len() as u64
     }
 
-    /// What may be claimed. `has_room` says which queues have a free worker.
+    /// What may be claimed. `has_room` says which queues have a free worker. A suspect finds nothing
+    /// beside it, unless what runs takes longer than anybody is to wait for that.
     pub(crate) fn gate(
         &mut self,
         now: Steady,
@@ -102,7 +106,7 @@ impl Probation {
     ) -> Gate {
         if let Some((suspect, until)) = self.running {
             let runs = flight.get(suspect.order.number).is_some();
-            if runs && now < until {
+            if runs && until.is_some_and(|until| now < until) {
                 return Gate::Shut;
             }
             // It has ended, or the pools start again around it.
@@ -113,20 +117,27 @@ impl Probation {
             self.running = None;
         }
         let mut queues = self.waiting.values().map(|suspect| suspect.queue);
-        match queues.find(|&queue| has_room(queue)) {
-            None => Gate::Open,
-            Some(queue) if flight.len() == 0 => Gate::Suspect(queue),
-            Some(_) => Gate::Shut,
+        let Some(queue) = queues.find(|&queue| has_room(queue)) else {
+            self.clearing = None;
+            return Gate::Open;
+        };
+        let until = *self.clearing.get_or_insert(now.after(self.span));
+        if flight.len() == 0 || now >= until {
+            Gate::Suspect(queue)
+        } else {
+            Gate::Shut
         }
     }
 
-    /// Takes the first suspect of a queue: it runs alone from now on.
-    pub(crate) fn take(&mut self, queue: u16, now: Steady) -> Option<Suspect> {
+    /// Takes the first suspect of a queue: nothing is started beside it from now on, and it is `alone`
+    /// if nothing runs either.
+    pub(crate) fn take(&mut self, queue: u16, now: Steady, alone: bool) -> Option<Suspect> {
         let mut suspects = self.waiting.values();
         let suspect = *suspects.find(|suspect| suspect.queue == queue)?;
         self.waiting.remove(&suspect.order.number);
-        self.running = Some((suspect, now.after(self.span)));
-        self.alone = true;
+        self.running = Some((suspect, Some(now.after(self.span))));
+        self.clearing = None;
+        self.alone = alone;
         self.changed = true;
         Some(suspect)
     }
@@ -143,12 +154,15 @@ impl Probation {
 
     fn end_solitude(&mut self) {
         self.changed |= std::mem::take(&mut self.alone);
+        if let Some((_, until)) = &mut self.running {
+            *until = None;
+        }
     }
 
-    /// When the pools start again around the one that is alone.
+    /// When the pools start again around the one that runs, or the next one is waited for no longer.
     pub(crate) fn next_due(&self) -> Option<Steady> {
-        let (_, until) = self.running.filter(|_| self.alone)?;
-        Some(until)
+        let running = self.running.and_then(|(_, until)| until);
+        running.or(self.clearing)
     }
 
     pub(crate) fn write(&mut self, batch: &mut Batch) -> Result<(), RowError> {

@@ -14,7 +14,7 @@ use super::state;
 use crate::clock::Now;
 use crate::context::cut;
 use crate::event::Event;
-use crate::job::{JobError, Verdict};
+use crate::job::{CHAIN, JobError, Verdict};
 use crate::retry;
 
 /// An attempt on a worker: the job as claimed, and what its end needs to know.
@@ -245,9 +245,6 @@ pub(super) fn replace_payload(record: &mut JobRecord, payload: Vec<u8>) -> Resul
 
 /// How many bytes of an error's text are kept.
 const TEXT_BYTES: usize = 1_024;
-
-/// How many sources of an error are kept.
-const CHAIN: usize = 8;
 
 fn bounded(chain: Vec<String>) -> Vec<String> {
     chain

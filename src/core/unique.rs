@@ -145,15 +145,9 @@ impl Uniques {
         self.change(hash, |row| row.entries.retain(|entry| entry.job != job));
     }
 
-    /// Releases the key if its job ended longer ago than keys are held. It may live again since.
-    pub(crate) fn expire(&mut self, hash: u64, job: JobNumber, now: Timestamp) {
-        let retention = self.retention;
-        let expired = |entry: &UniqueEntry| {
-            entry.job == job
-                && entry
-                    .ended
-                    .is_some_and(|ended| now.since(ended) >= retention)
-        };
+    /// Releases the key if its job ended then for the last time. It may live again since, or have.
+    pub(crate) fn expire(&mut self, hash: u64, job: JobNumber, ended: Timestamp) {
+        let expired = |entry: &UniqueEntry| entry.job == job && entry.ended == Some(ended);
         self.change(hash, |row| row.entries.retain(|entry| !expired(entry)));
     }
 

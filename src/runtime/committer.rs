@@ -185,7 +185,9 @@ impl Committer {
         let now = self.shared.clock.now();
         let (wall, steady) = self.engine.next_due();
         let wall = wall.map(|due| now.steady.after(due.since(now.wall).min(PIECE)));
-        deadlines.chain(wall).chain(steady).min()
+        // Nobody asks the gate during a shutdown: its moment would pass, and wake for ever.
+        let gate = self.engine.gate_due().filter(|_| !self.quiet);
+        deadlines.chain(wall).chain(steady).chain(gate).min()
     }
 
     fn look_at_pools(&mut self) -> Vec<super::pool::View> {

@@ -159,11 +159,12 @@ fn run(
 ) -> (Outcome, Hand) {
     let codec = hand.record.codec;
     let context = Context::new(Arc::clone(running), Arc::clone(shared) as _, hand);
-    // What an encoder or a decoder of the job's throws is the job's panic too.
-    let outcome = match panics::catch(|| handler.run(codec, payload, &context)) {
-        Ok(ran) => classify(shared, ran),
-        Err(panics::Caught { message, location }) => Outcome::Panicked { message, location },
-    };
+    // What an encoder, a decoder or an error of the job's throws is the job's panic too.
+    let ran = panics::catch(|| classify(shared, handler.run(codec, payload, &context)));
+    let outcome = ran.unwrap_or_else(|panics::Caught { message, location }| Outcome::Panicked {
+        message,
+        location,
+    });
     (outcome, context.into_hand())
 }
 

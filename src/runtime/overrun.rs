@@ -6,6 +6,7 @@ use super::command::Command;
 use super::committer::{Committer, defect};
 use super::execute::jitter_seed;
 use super::pool::Overdue;
+use super::read::may_pass;
 use super::start::start_substitute;
 use crate::core::{self, Found, Outcome, Run};
 use crate::event::Event;
@@ -46,6 +47,11 @@ impl Committer {
         let mut record = match self.find(number)? {
             Ok(Found::Live(record)) => record,
             Ok(Found::Done(_) | Found::Nowhere) => return Ok(()),
+            // A failure that passes must not park the job: the store is opened anew first.
+            Err(error) if !self.again && error.as_store().is_some_and(may_pass) => {
+                let location = &self.shared.location;
+                return Err(StoreError::failed("time a job out", location, error));
+            }
             Err(error) => {
                 self.engine
                     .park_unreadable(number, token, error.to_string());

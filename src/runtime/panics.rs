@@ -68,9 +68,16 @@ pub(super) struct Caught {
 /// Runs `act` and catches its panic.
 pub(super) fn catch<T>(act: impl FnOnce() -> T) -> Result<T, Caught> {
     LOCATION.with_borrow_mut(String::clear);
-    catch_unwind(AssertUnwindSafe(act)).map_err(|payload| Caught {
-        message: message(payload.as_ref()),
-        location: LOCATION.with_borrow_mut(std::mem::take),
+    catch_unwind(AssertUnwindSafe(act)).map_err(|payload| {
+        let caught = Caught {
+            message: message(payload.as_ref()),
+            location: LOCATION.with_borrow_mut(std::mem::take),
+        };
+        // Its drop is somebody else's code too.
+        if let Err(thrown) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(thrown);
+        }
+        caught
     })
 }
 

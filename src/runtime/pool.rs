@@ -84,7 +84,7 @@ pub(crate) struct Done {
     pub(crate) haste: Haste,
     /// The job had been given up.
     pub(crate) was_stuck: bool,
-    /// Another thread stands in for this one: it is to end.
+    /// Another thread stands in for this one, and for no other that is stuck: it is to end.
     pub(crate) retires: bool,
 }
 

@@ -15,12 +15,12 @@ impl Committer {
             match self.engine.prune(&mut budget).map_err(defect)? {
                 Next::Rest => return Ok(()),
                 Next::Read(space, from) => self.read_front(space, from)?,
-                Next::Keys(keys) => {
+                Next::Keys(keys, ended) => {
                     for (hash, _) in &keys {
                         // A damaged one holds its keys for ever: the lesser evil.
                         let _ = self.learn_key(*hash)?;
                     }
-                    self.engine.expire_keys(&keys);
+                    self.engine.expire_keys(&keys, ended);
                 }
             }
         }

@@ -21,6 +21,8 @@ mod ends;
 mod enqueueing;
 mod errors;
 mod executor;
+mod famous;
+mod famous_threads;
 mod finishing;
 mod following;
 mod full_disk;
@@ -408,6 +410,23 @@ behaviours! {
         an_end_of_an_older_opening_has_no_jobs_that_follow
         jobs_that_follow_are_accepted_within_the_grace
         the_delay_of_a_job_that_follows_counts_from_the_end;
+    famous:
+        r01_every_accepted_job_is_there_whichever_commit_was_the_last
+        r02_a_long_job_is_not_started_again_because_of_its_age
+        r05_a_killed_job_runs_again_though_it_had_one_attempt
+        r06_suspects_hold_nobody_up_behind_a_job_without_end
+        r06_a_suspect_beside_which_another_job_ran_is_not_parked
+        r10_a_time_out_does_not_follow_the_wall_clock
+        r11_a_clock_that_was_ahead_keeps_nothing_for_ever
+        r13_a_time_out_is_recorded_though_the_store_could_not_be_read_once
+        r14_no_end_of_a_job_leaves_its_key_held
+        r22_no_attempt_is_counted_twice_though_its_commit_was_refused
+        r23_no_job_runs_twice_because_of_a_shutdown;
+    famous_threads:
+        r20_a_thread_that_returns_stands_in_for_one_that_hangs
+        r21_an_error_that_panics_ends_its_job_and_no_thread
+        r21_a_panic_that_panics_ends_its_job_and_no_thread
+        r21_an_error_that_is_its_own_source_ends_its_job;
     kit:
         one_job_runs_on_the_callers_thread_and_its_end_is_in_the_store
         code_under_test_queues_through_the_kit

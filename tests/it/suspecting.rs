@@ -16,7 +16,7 @@ use crate::place::{Door, HOUR, Other, PATIENCE, Place, SECOND, Work, succeeding,
 use crate::restarting::until_nothing_is_stuck;
 use crate::retrying::until;
 
-const PROBATION: Duration = Duration::from_secs(30);
+pub(crate) const PROBATION: Duration = Duration::from_secs(30);
 
 fn builder(place: &dyn Place, workers: usize) -> Builder {
     Manager::builder(place.open()).queue(Queue::new("default").workers(workers))
@@ -45,7 +45,7 @@ fn die_beside(place: &dyn Place, labels: &[&str], receipts: &mut Vec<Receipt<Wor
     until_nothing_is_stuck(&manager);
 }
 
-fn kill(manager: &Manager, faults: &jobkeep_store::conformance::Faults) {
+pub(crate) fn kill(manager: &Manager, faults: &jobkeep_store::conformance::Faults) {
     let fault = Fault::next(Operation::Commit).unknown();
     faults.arm(fault.lasting(Lasting::UntilDisarmed));
     manager.enqueue(work("never written")).unwrap_err();
@@ -53,7 +53,7 @@ fn kill(manager: &Manager, faults: &jobkeep_store::conformance::Faults) {
 }
 
 /// Two jobs that were in flight at two unclean ends.
-fn two_suspects(place: &dyn Place) -> Vec<Receipt<Work>> {
+pub(crate) fn two_suspects(place: &dyn Place) -> Vec<Receipt<Work>> {
     let mut receipts = Vec::new();
     die_beside(place, &["a", "b"], &mut receipts);
     die_beside(place, &["a", "b"], &mut receipts);
@@ -61,7 +61,7 @@ fn two_suspects(place: &dyn Place) -> Vec<Receipt<Work>> {
 }
 
 /// A turn of the committer has gone by since whatever happened before.
-fn a_turn(manager: &Manager) {
+pub(crate) fn a_turn(manager: &Manager) {
     manager.counts().unwrap();
 }
 
