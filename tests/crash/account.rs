@@ -15,13 +15,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Account {
     pub(crate) acknowledged: usize,
+    pub(crate) lost: usize,
     pub(crate) ran: usize,
     /// Runs beyond the first of a job, by their reason.
     pub(crate) interrupted: usize,
     pub(crate) after_an_error: usize,
     /// Accepted as buffered, and gone with the process.
-    pub(crate) buffered_lost: usize,
+    pub(crate) buffered_gone: usize,
     pub(crate) pruned: usize,
+    pub(crate) at_once: usize,
 }
 
 /// One run of a job, by the ledger.
@@ -43,7 +45,9 @@ struct Runs {
 
 impl Runs {
     fn is_done(&self) -> bool {
-        self.runs.iter().any(|run| run.end.as_deref() == Some("done"))
+        self.runs
+            .iter()
+            .any(|run| run.end.as_deref() == Some("done"))
     }
 }
 
@@ -132,10 +136,16 @@ fn read_ledger(home: &Home) -> Ledger {
                     step: step.parse().unwrap(),
                     end: None,
                 };
-                assert!(job.label.is_empty() || job.label == label, "{line}: {job:?}");
+                assert!(
+                    job.label.is_empty() || job.label == label,
+                    "{line}: {job:?}"
+                );
                 job.label = label.into();
                 if let Some(last) = job.runs.last() {
-                    assert!(last.end.is_some() || last.life < run.life, "{line}: {job:?}");
+                    assert!(
+                        last.end.is_some() || last.life < run.life,
+                        "{line}: {job:?}"
+                    );
                 }
                 assert!(run.step >= job.kept, "{line}: {job:?}");
                 job.runs.push(run);
@@ -183,7 +193,7 @@ fn every_acknowledgement_holds(
         let found = manager.completed(&receipt);
         match found {
             Err(error) if how == "buffered" && error.is_lost() => {
-                account.buffered_lost += 1;
+                account.buffered_gone += 1;
                 let first = first_lost.entry(life_of(label)).or_insert(number);
                 *first = number.min(*first);
                 continue;
@@ -192,7 +202,11 @@ fn every_acknowledgement_holds(
             Ok(Some(job)) => {
                 assert_eq!(job.job().label, label, "{line}");
                 assert_eq!(job.output().unwrap(), &output_of(label), "{line}");
-                let steps = if job.job().kind == Kind::Steps { STEPS } else { 0 };
+                let steps = if job.job().kind == Kind::Steps {
+                    STEPS
+                } else {
+                    0
+                };
                 assert_eq!(job.job().step, steps, "{line}");
             }
             other => panic!("{line} is lost: {other:?}"),
@@ -207,7 +221,11 @@ fn every_acknowledgement_holds(
     for (&number, job) in ledger {
         if let Some(&first) = first_lost.get(&life_of(&job.label)) {
             let is_before = number < first || job.label.contains('+');
-            assert!(is_before, "{number} of {} is there, {first} is lost", job.label);
+            assert!(
+                is_before,
+                "{number} of {} is there, {first} is lost",
+                job.label
+            );
         }
     }
 }

@@ -24,11 +24,11 @@ pub(crate) enum Aim {
     OpenStanding,
     /// When a shutdown has begun that waits for a job.
     Shutdown,
-    /// At a commit where the life stands still, before the engine has it or after.
+    /// At a commit where the life stands still, before the engine has it or after it was written.
     CommitStanding,
 }
 
-/// Aims in turn: each of sixteen kills, and in the order that spreads them.
+/// The aims of one kill after the other, again and again.
 pub(crate) const AIMS: [Aim; 16] = [
     Aim::Commit,
     Aim::Run,
@@ -49,16 +49,22 @@ pub(crate) const AIMS: [Aim; 16] = [
 ];
 
 /// Where a kill fell.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "a kill may fall into several"
+)]
 pub(crate) struct Fell {
-    /// So many jobs were in flight by the last commit.
-    pub(crate) in_flight: usize,
+    /// Jobs were, by the last commit.
+    pub(crate) in_flight: bool,
     pub(crate) in_commit: bool,
     pub(crate) pruning: bool,
     /// A commit was written and nobody told of it.
     pub(crate) unanswered: bool,
     pub(crate) in_open: bool,
     pub(crate) in_shutdown: bool,
+    /// So many jobs had been parked because of earlier kills.
+    pub(crate) parked: usize,
 }
 
 /// A child that dies with its handle.
@@ -79,12 +85,17 @@ pub(crate) fn kill(home: &Home, number: u32, aim: Aim, dice: &mut Dice) -> Fell 
         number,
         seed: dice.next(),
         stand: stand(aim, dice),
-        // A job that never ends would keep others from running beside a suspect.
-        holds: home.prunes && dice.below(4) == 0 || aim == Aim::Shutdown,
+        // Where nobody is suspected: a suspect would keep all others waiting.
+        holds: home.prunes && (aim == Aim::Shutdown || dice.below(4) == 0),
         stops_after: (aim == Aim::Shutdown).then(|| 1 + dice.below(30)),
+        grace_s: [0, 60][dice.below(2)],
     };
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "a_life", "--nocapture", "--test-threads", "1"])
+        .args([
+            "--exact",
+            "nothing_acknowledged_is_lost_by_a_kill",
+            "--nocapture",
+        ])
         .env(LIFE, serde_json::to_string(&life).unwrap())
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -99,7 +110,10 @@ pub(crate) fn kill(home: &Home, number: u32, aim: Aim, dice: &mut Dice) -> Fell 
         let Some(line) = next_line(&mut trace) else {
             panic!("{life:?} ended before mark `{mark}` {times}: {said:#?}");
         };
-        seen += usize::from(line.strip_prefix(MARK).is_some_and(|is| is.starts_with(mark)));
+        seen += usize::from(
+            line.strip_prefix(MARK)
+                .is_some_and(|is| is.starts_with(mark)),
+        );
         said.take(&line);
     }
     living.0.kill().unwrap();
@@ -107,7 +121,11 @@ pub(crate) fn kill(home: &Home, number: u32, aim: Aim, dice: &mut Dice) -> Fell 
     while let Some(line) = next_line(&mut trace) {
         said.take(&line);
     }
-    assert!(said.rest.is_empty(), "{life:?} complained: {:#?}", said.rest);
+    assert!(
+        said.rest.is_empty(),
+        "{life:?} complained: {:#?}",
+        said.rest
+    );
     assert!(!status.success(), "{life:?} ended by itself");
     said.fell()
 }
@@ -133,18 +151,19 @@ fn mark(home: &Home, aim: Aim, dice: &mut Dice) -> (&'static str, usize) {
 }
 
 fn stand(aim: Aim, dice: &mut Dice) -> Option<Stand> {
-    let number = dice.below(3) as u32;
     match aim {
-        Aim::OpenStanding => Some(match number {
-            0 => Stand::Scan(dice.below(3) as u32),
-            1 => Stand::Before(0),
+        Aim::OpenStanding => Some(match dice.below(5) {
+            scan @ 0..3 => Stand::Scan(scan),
+            3 => Stand::Before(0),
             _ => Stand::After(0),
         }),
         Aim::CommitStanding => {
-            let commit = 1 + dice.below(40) as u32;
-            Some(match number {
-                0 => Stand::Before(commit),
-                _ => Stand::After(commit),
+            let commit = 1 + dice.below(40);
+            let is_before = dice.below(3) == 0;
+            Some(if is_before {
+                Stand::Before(commit)
+            } else {
+                Stand::After(commit)
             })
         }
         _ => None,
@@ -160,6 +179,7 @@ struct Said {
     opens: [usize; 2],
     shutdowns: [usize; 2],
     stands: bool,
+    parked: usize,
     /// What is no mark.
     rest: Vec<String>,
 }
@@ -184,6 +204,7 @@ impl Said {
             ["shutdown", "begin"] => self.shutdowns[0] += 1,
             ["shutdown", "end"] => self.shutdowns[1] += 1,
             ["stand"] => self.stands = true,
+            ["parked"] => self.parked += 1,
             _ => {}
         }
     }
@@ -192,12 +213,13 @@ impl Said {
         let open = |[begun, ended]: [usize; 2]| begun > ended;
         let in_commit = open(self.commits);
         Fell {
-            in_flight: self.in_flight,
+            in_flight: self.in_flight > 0,
             in_commit: in_commit && !self.stands,
             pruning: in_commit && !self.stands && self.pruning,
             unanswered: in_commit && self.stands,
             in_open: open(self.opens),
             in_shutdown: open(self.shutdowns),
+            parked: self.parked,
         }
     }
 }

@@ -13,7 +13,7 @@ use jobkeep::{
 use serde::{Deserialize, Serialize};
 
 use crate::dice::Dice;
-use crate::trace::{Marked, Stand, Trace};
+use crate::trace::{Marked, Stand, Trace, wait_for_the_end};
 use crate::work::{Kind, Ledger, Lines, Work, output_of};
 
 /// Has the life of a child, as JSON.
@@ -47,6 +47,7 @@ pub(crate) struct Life {
     pub(crate) holds: bool,
     /// Shuts itself down after so many acknowledgements.
     pub(crate) stops_after: Option<usize>,
+    pub(crate) grace_s: u64,
 }
 
 impl Home {
@@ -93,6 +94,7 @@ pub(crate) fn live(life: &str) {
     let manager = life.home.builder(life.number, &trace).start().unwrap();
     trace.say("open end");
     for receipt in parked(&manager) {
+        trace.say("parked");
         manager.retry(&receipt).unwrap();
     }
     let living = Living {
@@ -109,17 +111,22 @@ pub(crate) fn live(life: &str) {
         }
         drop(told);
         let most = life.stops_after.unwrap_or(usize::MAX);
-        acknowledgements.iter().take(most).for_each(drop);
+        acknowledgements.iter().take(most).for_each(|()| {});
         trace.say("shutdown begin");
-        manager.shutdown(PATIENCE).unwrap();
+        let grace = Duration::from_secs(life.grace_s);
+        manager.shutdown(grace).unwrap();
         trace.say("shutdown end");
+        wait_for_the_end();
     });
 }
 
 /// Those beside which the process died alone.
 pub(crate) fn parked(manager: &Manager) -> Vec<Receipt> {
     let page = manager.jobs(StateKind::Parked, None, 10_000).unwrap();
-    page.jobs().iter().map(|job| job.receipt().clone()).collect()
+    page.jobs()
+        .iter()
+        .map(|job| job.receipt().clone())
+        .collect()
 }
 
 type Made = Vec<(Receipt<Work>, String)>;
@@ -143,7 +150,8 @@ impl Living<'_> {
                 Err(error) if error.is_shut_down() => return,
                 Err(error) => panic!("{error}"),
             };
-            drop(told.send(()));
+            // Nobody listens once it shuts down.
+            let _ = told.send(());
             if turn % 2 == 0 {
                 self.wait(&made);
             }

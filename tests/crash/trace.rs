@@ -3,7 +3,7 @@
 use std::io::{Read, Write, stderr, stdin};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use jobkeep::{QueueStore, StoreError};
 use jobkeep_store::{Batch, Finding, Identity, InFlight, Key, Space, Write as RowWrite, open_row};
@@ -16,11 +16,11 @@ pub(crate) const MARK: &str = "mark: ";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Stand {
     /// In a scan, counted from 0: an opening has several.
-    Scan(u32),
+    Scan(usize),
     /// At the n-th commit, before the engine has it. The first is the opening's.
-    Before(u32),
+    Before(usize),
     /// At the n-th commit, written and not answered.
-    After(u32),
+    After(usize),
 }
 
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Trace {
 }
 
 /// Nobody writes to standard input, and it ends with the parent.
-fn wait_for_the_end() -> ! {
+pub(crate) fn wait_for_the_end() -> ! {
     let end = stdin().lock().read(&mut [0]);
     std::process::exit(if end.is_ok() { 3 } else { 4 });
 }
@@ -78,8 +78,8 @@ fn wait_for_the_end() -> ! {
 pub(crate) struct Marked {
     inner: Box<dyn QueueStore>,
     trace: Arc<Trace>,
-    commits: AtomicU32,
-    scans: AtomicU32,
+    commits: AtomicUsize,
+    scans: AtomicUsize,
 }
 
 impl Marked {
@@ -87,8 +87,8 @@ impl Marked {
         Self {
             inner,
             trace,
-            commits: AtomicU32::new(0),
-            scans: AtomicU32::new(0),
+            commits: AtomicUsize::new(0),
+            scans: AtomicUsize::new(0),
         }
     }
 }
@@ -106,9 +106,8 @@ fn in_flight(batch: &Batch) -> Option<usize> {
 }
 
 fn prunes(batch: &Batch) -> bool {
-    batch.writes().iter().any(
-        |write| matches!(write, RowWrite::Delete { key } if key.space == Space::ExpiringSuccesses),
-    )
+    let of_done = |write| matches!(write, &RowWrite::Delete { key } if key.space == Space::Done);
+    batch.writes().iter().any(of_done)
 }
 
 impl QueueStore for Marked {
