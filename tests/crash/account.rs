@@ -3,27 +3,31 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use jobkeep::{AttemptEnd, Completed, HISTORY, ListedJob, Manager, Receipt, StateKind};
+use jobkeep::{AttemptEnd, Completed, HISTORY, ListedJob, Manager, Reason, Receipt, StateKind};
 
-use crate::life::{Home, lines, parked};
+use crate::life::{CANCELLED, Home, lines, parked};
 use crate::trace::Trace;
 use crate::work::{Kind, STEPS, Work, followers, output_of};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What came of one store.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Account {
     pub(crate) acknowledged: usize,
-    pub(crate) lost: usize,
     pub(crate) ran: usize,
     /// Runs beyond the first of a job, by their reason.
     pub(crate) interrupted: usize,
     pub(crate) after_an_error: usize,
     /// Accepted as buffered, and gone with the process.
     pub(crate) buffered_gone: usize,
-    pub(crate) pruned: usize,
-    pub(crate) at_once: usize,
+    /// Finished jobs that the store still has.
+    pub(crate) kept: usize,
+    pub(crate) cancelled: usize,
+    /// What was acknowledged and is not there.
+    pub(crate) lost: Vec<String>,
+    /// Runs that began before the one before them had ended.
+    pub(crate) at_once: Vec<String>,
 }
 
 /// One run of a job, by the ledger.
@@ -60,27 +64,29 @@ pub(crate) fn settle(home: &Home, life: u32) -> Account {
         manager.retry(&receipt).unwrap();
     }
     drain(&manager);
-    let ledger = read_ledger(home);
-    let mut account = Account {
-        ran: ledger.len(),
-        ..Account::default()
-    };
+    let mut account = Account::default();
+    let ledger = read_ledger(home, &mut account);
+    account.ran = ledger.len();
     let numbers = one_number_a_label(&ledger);
     every_acknowledgement_holds(home, &manager, &ledger, &mut account);
     batches_and_followers_are_whole(&ledger, &numbers);
     every_run_is_explained(&manager, &ledger, &mut account);
     let counts = manager.counts().unwrap();
     let listed = |state| all(&manager, state).len() as u64;
-    assert_eq!(counts.succeeded, listed(StateKind::Succeeded), "{counts:?}");
-    let others = [
+    for (count, state) in [
+        (counts.succeeded, StateKind::Succeeded),
+        (counts.cancelled, StateKind::Cancelled),
+    ] {
+        assert_eq!(count, listed(state), "{state}: {counts:?}");
+        account.kept += usize::try_from(count).unwrap();
+    }
+    for (count, state) in [
         (counts.scheduled, StateKind::Scheduled),
         (counts.ready, StateKind::Ready),
         (counts.running, StateKind::Running),
         (counts.parked, StateKind::Parked),
         (counts.failed, StateKind::Failed),
-        (counts.cancelled, StateKind::Cancelled),
-    ];
-    for (count, state) in others {
+    ] {
         assert_eq!((count, listed(state)), (0, 0), "{state}: {counts:?}");
     }
     assert_eq!(counts.damaged, 0);
@@ -121,12 +127,17 @@ fn drain(manager: &Manager) {
     }
 }
 
-/// Fails where a job ran twice at once, or began from less than it had kept.
-fn read_ledger(home: &Home) -> Ledger {
+/// Fails where a job began from less than it had kept, or after it had been cancelled.
+fn read_ledger(home: &Home, account: &mut Account) -> Ledger {
     let mut ledger = Ledger::new();
+    let mut cancelled = HashMap::new();
     for line in lines(&home.ledger()) {
         let words: Vec<_> = line.split(' ').collect();
         let number = words[1].parse().unwrap();
+        if let ["cancelled", _, life] = *words {
+            cancelled.insert(number, life.parse().unwrap());
+            continue;
+        }
         let job = ledger.entry(number).or_default();
         match *words {
             ["begin", _, attempt, life, label, step] => {
@@ -141,12 +152,12 @@ fn read_ledger(home: &Home) -> Ledger {
                     "{line}: {job:?}"
                 );
                 job.label = label.into();
-                if let Some(last) = job.runs.last() {
-                    assert!(
-                        last.end.is_some() || last.life < run.life,
-                        "{line}: {job:?}"
-                    );
+                let last = job.runs.last();
+                if last.is_some_and(|last| last.end.is_none() && last.life == run.life) {
+                    account.at_once.push(format!("{line}: {job:?}"));
                 }
+                let by = cancelled.get(&number);
+                assert!(by.is_none_or(|&life| run.life <= life), "{line}: {by:?}");
                 assert!(run.step >= job.kept, "{line}: {job:?}");
                 job.runs.push(run);
             }
@@ -160,6 +171,7 @@ fn read_ledger(home: &Home) -> Ledger {
             _ => panic!("{line}"),
         }
     }
+    account.cancelled = cancelled.len();
     ledger
 }
 
@@ -179,41 +191,40 @@ fn every_acknowledgement_holds(
     ledger: &Ledger,
     account: &mut Account,
 ) {
-    // By life: the first buffered job that is lost, and the last job that is there.
+    // By life: the first buffered job that is lost.
     let mut first_lost = HashMap::new();
     let life_of = |label: &str| label.split('.').next().unwrap().to_owned();
     let mut acknowledged = HashSet::new();
-    for line in lines(&home.acknowledged()) {
-        let words: Vec<_> = line.split(' ').collect();
-        let [how, receipt, label] = *words else {
-            panic!("{line}");
-        };
+    let lines = lines(&home.acknowledged());
+    let removed = |how: &str| -> HashSet<&str> {
+        let removed = lines.iter().filter_map(|line| line.strip_prefix(how));
+        removed.collect()
+    };
+    let (removing, removed) = (removed("removing "), removed("removed "));
+    for line in &lines {
+        let (how, what) = line.split_once(' ').unwrap();
+        let (receipt, label) = what.split_once(' ').unwrap();
         let receipt: Receipt<Work> = receipt.parse().unwrap();
         let number = receipt.number().0;
-        let found = manager.completed(&receipt);
-        match found {
-            Err(error) if how == "buffered" && error.is_lost() => {
+        let job = ledger.get(&number);
+        let ran = job.is_some_and(|job| job.label == label && job.is_done());
+        let may_be_gone = home.prunes || removing.contains(what);
+        let is_right = match manager.completed(&receipt) {
+            Err(error) if error.is_lost() && how == "buffered" => {
                 account.buffered_gone += 1;
                 let first = first_lost.entry(life_of(label)).or_insert(number);
                 *first = number.min(*first);
                 continue;
             }
-            Err(error) if home.prunes && error.is_pruned() => {}
+            Err(error) => error.is_pruned() && may_be_gone && (ran || label.ends_with(CANCELLED)),
+            Ok(None) => false,
             Ok(Some(job)) => {
-                assert_eq!(job.job().label, label, "{line}");
-                assert_eq!(job.output().unwrap(), &output_of(label), "{line}");
-                let steps = if job.job().kind == Kind::Steps {
-                    STEPS
-                } else {
-                    0
-                };
-                assert_eq!(job.job().step, steps, "{line}");
+                !removed.contains(what) && job.job().label == label && is_right(&job, ran)
             }
-            other => panic!("{line} is lost: {other:?}"),
+        };
+        if !is_right {
+            account.lost.push(format!("{line}: {job:?}"));
         }
-        let job = ledger.get(&number);
-        let is_done = job.is_some_and(|job| job.label == label && job.is_done());
-        assert!(is_done, "{line} did not run: {job:?}");
         acknowledged.insert(number);
     }
     account.acknowledged = acknowledged.len();
@@ -227,6 +238,20 @@ fn every_acknowledgement_holds(
                 job.label
             );
         }
+    }
+}
+
+/// It is as its run must have left it, or was cancelled.
+fn is_right(job: &Completed<Work>, ran: bool) -> bool {
+    let Work { label, step, .. } = job.job();
+    let steps = if job.job().kind == Kind::Steps {
+        STEPS
+    } else {
+        0
+    };
+    match job.output() {
+        Ok(output) => ran && *output == output_of(label) && *step == steps,
+        Err(failure) => failure.reason() == Reason::Cancelled && label.ends_with(CANCELLED),
     }
 }
 
@@ -248,7 +273,9 @@ fn batches_and_followers_are_whole(ledger: &Ledger, numbers: &HashMap<&str, u64>
     for (batch, members) in batches {
         assert_eq!(members, 6, "batch {batch} is not whole");
     }
-    assert!(ledger.values().all(Runs::is_done));
+    for job in ledger.values() {
+        assert!(job.is_done() || job.label.ends_with(CANCELLED), "{job:?}");
+    }
 }
 
 fn every_run_is_explained(manager: &Manager, ledger: &Ledger, account: &mut Account) {
@@ -258,7 +285,6 @@ fn every_run_is_explained(manager: &Manager, ledger: &Ledger, account: &mut Acco
         let job: Completed<Work> = manager.completed(&receipt).unwrap().unwrap();
         kept.insert(job.number().0, job);
     }
-    account.pruned = ledger.len() - kept.len();
     for number in kept.keys() {
         assert!(ledger.contains_key(number), "job {number} never ran");
     }

@@ -18,6 +18,8 @@ pub(crate) enum Aim {
     Run,
     /// When the n-th acknowledgement has been written down.
     Acknowledgement,
+    /// When a job runs that does not end. Three of them in a row find a suspect, alone.
+    Hold,
     /// When the store is about to be opened.
     Open,
     /// At a point within the opening where the life stands still.
@@ -29,7 +31,7 @@ pub(crate) enum Aim {
 }
 
 /// The aims of one kill after the other, again and again.
-pub(crate) const AIMS: [Aim; 16] = [
+pub(crate) const AIMS: [Aim; 19] = [
     Aim::Commit,
     Aim::Run,
     Aim::OpenStanding,
@@ -38,6 +40,9 @@ pub(crate) const AIMS: [Aim; 16] = [
     Aim::Shutdown,
     Aim::Commit,
     Aim::CommitStanding,
+    Aim::Hold,
+    Aim::Hold,
+    Aim::Hold,
     Aim::Open,
     Aim::Run,
     Aim::Prune,
@@ -85,8 +90,8 @@ pub(crate) fn kill(home: &Home, number: u32, aim: Aim, dice: &mut Dice) -> Fell 
         number,
         seed: dice.next(),
         stand: stand(aim, dice),
-        // Where nobody is suspected: a suspect would keep all others waiting.
-        holds: home.prunes && (aim == Aim::Shutdown || dice.below(4) == 0),
+        // Otherwise only where nobody is suspected: a suspect would keep all others waiting.
+        holds: aim == Aim::Hold || home.prunes && (aim == Aim::Shutdown || dice.below(4) == 0),
         stops_after: (aim == Aim::Shutdown).then(|| 1 + dice.below(30)),
         grace_s: [0, 60][dice.below(2)],
     };
@@ -144,6 +149,7 @@ fn mark(home: &Home, aim: Aim, dice: &mut Dice) -> (&'static str, usize) {
         Aim::Commit | Aim::Prune => ("commit begin", 2 + dice.below(60)),
         Aim::Run => ("run begin", 1 + dice.below(60)),
         Aim::Acknowledgement => ("ack", 1 + dice.below(60)),
+        Aim::Hold => ("hold", 1),
         Aim::Open => ("open begin", 1),
         Aim::OpenStanding | Aim::CommitStanding => ("stand", 1),
         Aim::Shutdown => ("shutdown begin", 1),

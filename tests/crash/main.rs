@@ -64,6 +64,11 @@ fn nothing_acknowledged_is_lost_by_a_kill() {
     // Shown whether or not the output of tests is.
     let report = report::of(&shares);
     stdout().write_all(report.as_bytes()).unwrap();
+    for share in shares {
+        let none: &[String] = &[];
+        assert_eq!(share.account.lost, none, "{:?}", share.home);
+        assert_eq!(share.account.at_once, none, "{:?}", share.home);
+    }
 }
 
 /// All the lives of one store: so many kills, and then more until they fell everywhere.

@@ -58,7 +58,7 @@ pub(crate) struct Share {
 /// A table with a column a store, and their sums.
 pub(crate) fn of(shares: &[Share]) -> String {
     type Row = (&'static str, fn(&Share) -> usize);
-    let rows: [Row; 16] = [
+    let rows: [Row; 17] = [
         ("kills", |share| share.falls.kills),
         ("  with jobs in flight", |share| share.falls.in_flight),
         ("  inside a commit", |share| share.falls.in_commit),
@@ -69,10 +69,12 @@ pub(crate) fn of(shares: &[Share]) -> String {
         ("  inside an opening", |share| share.falls.in_open),
         ("  during a shutdown", |share| share.falls.in_shutdown),
         ("jobs acknowledged", |share| share.account.acknowledged),
-        ("jobs acknowledged and lost", |share| share.account.lost),
+        ("jobs acknowledged and lost", |share| {
+            share.account.lost.len()
+        }),
         ("jobs that ran", |share| share.account.ran),
-        ("  pruned since", |share| share.account.pruned),
-        ("runs twice at once", |share| share.account.at_once),
+        ("jobs cancelled", |share| share.account.cancelled),
+        ("runs twice at once", |share| share.account.at_once.len()),
         ("runs again, interrupted", |share| share.account.interrupted),
         ("runs again, after an error", |share| {
             share.account.after_an_error
@@ -80,6 +82,7 @@ pub(crate) fn of(shares: &[Share]) -> String {
         ("jobs buffered and gone", |share| {
             share.account.buffered_gone
         }),
+        ("jobs finished and kept", |share| share.account.kept),
         ("jobs parked as crashing", |share| share.falls.parked),
     ];
     let mut text = format!("\n{:30}", "");

@@ -105,9 +105,14 @@ fn in_flight(batch: &Batch) -> Option<usize> {
     }
 }
 
+/// Finished jobs are deleted, and not because somebody removed them or had them run again.
 fn prunes(batch: &Batch) -> bool {
-    let of_done = |write| matches!(write, &RowWrite::Delete { key } if key.space == Space::Done);
-    batch.writes().iter().any(of_done)
+    batch.writes().iter().any(|write| match write {
+        RowWrite::Delete { key } => {
+            key.space == Space::Done && !batch.touches(Key::new(Space::Withdrawn, key.number))
+        }
+        RowWrite::Put { .. } => false,
+    })
 }
 
 impl QueueStore for Marked {
