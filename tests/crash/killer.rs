@@ -112,19 +112,17 @@ pub(crate) fn kill(home: &Home, number: u32, aim: Aim, dice: &mut Dice) -> Fell 
     let mut said = Said::default();
     let mut seen = 0;
     while seen < times {
-        let Some(line) = next_line(&mut trace) else {
+        let Some(heard) = next_line(&mut trace) else {
             panic!("{life:?} ended before mark `{mark}` {times}: {said:#?}");
         };
-        seen += usize::from(
-            line.strip_prefix(MARK)
-                .is_some_and(|is| is.starts_with(mark)),
-        );
-        said.take(&line);
+        let said_mark = heard.strip_prefix(MARK);
+        seen += usize::from(said_mark.is_some_and(|said| said.starts_with(mark)));
+        said.take(&heard);
     }
     living.0.kill().unwrap();
     let status = living.0.wait().unwrap();
-    while let Some(line) = next_line(&mut trace) {
-        said.take(&line);
+    while let Some(heard) = next_line(&mut trace) {
+        said.take(&heard);
     }
     assert!(
         said.rest.is_empty(),

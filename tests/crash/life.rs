@@ -1,5 +1,6 @@
 //! One life of a process that queues jobs and runs them until it is killed.
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
@@ -220,10 +221,10 @@ impl Living<'_> {
     }
 
     fn acknowledge(&self, how: &str, made: &[(Receipt<Work>, String)]) {
-        let lines: String = made
-            .iter()
-            .map(|(receipt, label)| format!("{how} {receipt} {label}\n"))
-            .collect();
+        let mut lines = String::new();
+        for (receipt, label) in made {
+            writeln!(lines, "{how} {receipt} {label}").unwrap();
+        }
         self.acknowledged.add(&lines);
         self.trace.say("ack");
     }

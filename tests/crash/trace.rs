@@ -25,29 +25,35 @@ pub(crate) enum Stand {
 
 #[derive(Debug)]
 pub(crate) struct Trace {
+    is_heard: bool,
     stand: Option<Stand>,
     holds: AtomicBool,
 }
 
 impl Trace {
     pub(crate) fn new(stand: Option<Stand>, holds: bool) -> Arc<Self> {
-        let holds = AtomicBool::new(holds);
-        Arc::new(Self { stand, holds })
+        Arc::new(Self {
+            is_heard: true,
+            stand,
+            holds: AtomicBool::new(holds),
+        })
     }
 
     /// For a process that nobody kills.
     pub(crate) fn silent() -> Arc<Self> {
-        Self::new(None, false)
+        Arc::new(Self {
+            is_heard: false,
+            stand: None,
+            holds: AtomicBool::new(false),
+        })
     }
 
     /// One write, unbuffered: what was said before a kill is in the pipe.
     pub(crate) fn say(&self, mark: &str) {
-        if std::env::var_os(crate::life::LIFE).is_some() {
-            let line = format!("{MARK}{mark}\n");
-            if stderr().write_all(line.as_bytes()).is_err() {
-                // Whoever would kill this process is gone.
-                std::process::exit(3);
-            }
+        let line = format!("{MARK}{mark}\n");
+        if self.is_heard && stderr().write_all(line.as_bytes()).is_err() {
+            // Whoever would kill this process is gone.
+            std::process::exit(3);
         }
     }
 

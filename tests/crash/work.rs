@@ -98,13 +98,16 @@ impl Ledger {
 
     fn run(&self, work: &mut Work, ctx: &Context) -> Result<String, JobError> {
         let (number, attempt, life) = (ctx.id(), ctx.attempt(), self.life);
-        let about = format!("{number} {attempt} {life} {} {}", work.label, work.step);
+        let Work {
+            label, step, kind, ..
+        } = work;
+        let about = format!("{number} {attempt} {life} {label} {step} {kind:?}");
         self.lines.add(&format!("begin {about}\n"));
         self.trace.say("run begin");
         self.trace.hold_once();
         let end = self.act(work, ctx);
-        let word = if end.is_ok() { "done" } else { "error" };
-        self.lines.add(&format!("{word} {about}\n"));
+        let ended = if end.is_ok() { "done" } else { "error" };
+        self.lines.add(&format!("{ended} {about}\n"));
         self.trace.say("run end");
         end
     }
@@ -115,9 +118,8 @@ impl Ledger {
             return Err(JobError::permanent("another job's payload"));
         }
         match work.kind {
-            Kind::Plain => {}
             Kind::Fails if ctx.attempt() == 1 => return Err(JobError::new("the first one fails")),
-            Kind::Fails => {}
+            Kind::Plain | Kind::Fails => {}
             Kind::Steps => {
                 while work.step < STEPS {
                     work.step += 1;
