@@ -19,6 +19,7 @@ pub(crate) struct Account {
     /// Runs beyond the first of a job, by their reason.
     pub(crate) interrupted: usize,
     pub(crate) after_an_error: usize,
+    pub(crate) retried: usize,
     /// Accepted as buffered, and gone with the process.
     pub(crate) buffered_gone: usize,
     /// Finished jobs that the store still has.
@@ -44,15 +45,17 @@ struct RunLine {
 struct Runs {
     label: String,
     leads: bool,
+    /// Somebody asked for one more run of it after its end, and was told so.
+    retrying: bool,
+    retried: bool,
     all: Vec<RunLine>,
     kept: u32,
 }
 
 impl Runs {
     fn is_done(&self) -> bool {
-        self.all
-            .iter()
-            .any(|run| run.end.as_deref() == Some("done"))
+        let done = |run: &&RunLine| run.end.as_deref() == Some("done");
+        self.all.iter().filter(done).count() > usize::from(self.retried)
     }
 }
 
@@ -163,6 +166,8 @@ fn read_ledger(home: &Home, account: &mut Account) -> Ledger {
                 assert!(run.step >= job.kept, "{line}: {job:?}");
                 job.all.push(run);
             }
+            ["retrying", _] => job.retrying = true,
+            ["retried", _] => job.retried = true,
             ["kept", _, step] => job.kept = step.parse().unwrap(),
             [end, _, attempt, life, ..] => {
                 let run = job.all.last_mut().unwrap();
@@ -299,23 +304,26 @@ fn every_run_is_explained(manager: &Manager, ledger: &Ledger, account: &mut Acco
         let mut lives = HashSet::new();
         for run in &runs.all {
             // One life may try again after an error, and not otherwise.
-            assert!(lives.insert((run.attempt, run.life)), "{number}: {runs:?}");
+            let is_new = lives.insert((run.attempt, run.life));
+            assert!(is_new || runs.retrying, "{number}: {runs:?}");
         }
         let attempts = runs.all.last().unwrap().attempt as usize;
         account.after_an_error += attempts - 1;
-        account.interrupted += runs.all.len() - attempts;
+        account.retried += usize::from(runs.retried);
+        account.interrupted += runs.all.len() - attempts - usize::from(runs.retried);
         if let Some(job) = kept.get(number) {
             is_explained(job, runs);
         }
     }
 }
 
-/// By the record of the job: one run for each attempt, and one more at most for each interruption.
+/// By the record of the job: one run for each attempt, and one more at most for each interruption. One
+/// that was run again after its end has more attempts on record than it counts.
 fn is_explained(job: &Completed<Work>, runs: &Runs) {
     let said = || format!("{:?}: {runs:?}", job.history());
     let expected = if job.job().kind == Kind::Fails { 2 } else { 1 };
     assert_eq!(job.attempts(), expected, "{}", said());
-    let most = job.attempts() + job.interruptions();
+    let most = job.attempts() + job.interruptions() + u32::from(runs.retrying);
     assert!(runs.all.len() <= most as usize, "{}", said());
     for attempt in 1..=job.attempts() {
         let began = runs.all.iter().filter(|run| run.attempt == attempt);
@@ -326,7 +334,8 @@ fn is_explained(job: &Completed<Work>, runs: &Runs) {
         let is_whole = job.history().len() < HISTORY;
         let began = began.count();
         assert!(began >= 1, "{}", said());
-        assert!(!is_whole || began <= 1 + interruptions, "{}", said());
+        let most = 1 + usize::from(runs.retrying) + interruptions;
+        assert!(!is_whole || began <= most, "{}", said());
         for ended in on_record() {
             let is_right = match &ended.end {
                 AttemptEnd::Interrupted { .. } => true,

@@ -82,6 +82,9 @@ impl Drop for Living {
     }
 }
 
+/// So many rolls of the dice are a millisecond, more or less.
+const LATER: usize = 20_000;
+
 /// Lives once at this home, and is killed.
 pub(crate) fn kill(home: &Home, number: u32, aim: Aim, dice: &mut Dice) -> Fell {
     let (mark, times) = mark(home, aim, dice);
@@ -118,6 +121,10 @@ pub(crate) fn kill(home: &Home, number: u32, aim: Aim, dice: &mut Dice) -> Fell 
         let said_mark = heard.strip_prefix(MARK);
         seen += usize::from(said_mark.is_some_and(|said| said.starts_with(mark)));
         said.take(&heard);
+    }
+    // Somewhat later by the dice, so that kills fall early and late in what the mark begins.
+    for _ in 0..dice.below(LATER) {
+        dice.next();
     }
     living.0.kill().unwrap();
     let status = living.0.wait().unwrap();

@@ -159,7 +159,7 @@ impl Living<'_> {
             // Nobody listens once it shuts down.
             let _ = told.send(());
             if turn % 2 == 0 {
-                self.wait(&made);
+                self.wait(&made, turn % 8 == 4);
             }
             if turn % 8 == 0 {
                 self.remove(&made);
@@ -266,7 +266,7 @@ impl Living<'_> {
     }
 
     /// What has been seen once must be there in the end.
-    fn wait(&self, made: &[(Receipt<Work>, String)]) {
+    fn wait(&self, made: &[(Receipt<Work>, String)], retries: bool) {
         for (receipt, label) in made {
             match self.manager.wait(receipt, PATIENCE) {
                 Ok(job) => {
@@ -275,9 +275,25 @@ impl Living<'_> {
                         Err(failure) => assert!(label.ends_with(CANCELLED), "{failure}"),
                     }
                     self.acknowledged.add(&format!("seen {receipt} {label}\n"));
+                    if retries && job.job().kind == Kind::Plain {
+                        self.retry(receipt, label);
+                    }
                 }
                 Err(error) => assert!(self.is_gone(&error), "{error}"),
             }
+        }
+    }
+
+    /// It must run once more.
+    fn retry(&self, receipt: &Receipt<Work>, label: &str) {
+        // Only what this thread alone knows of is still as it was seen.
+        if label.starts_with("key") || label.ends_with(CANCELLED) {
+            return;
+        }
+        self.ledger.add(&format!("retrying {}\n", receipt.number()));
+        match self.manager.retry(receipt) {
+            Ok(()) => self.ledger.add(&format!("retried {}\n", receipt.number())),
+            Err(error) => assert!(self.is_gone(&error), "{error}"),
         }
     }
 

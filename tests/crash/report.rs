@@ -58,7 +58,7 @@ pub(crate) struct Share {
 /// A table with a column a store, and their sums.
 pub(crate) fn of(shares: &[Share]) -> String {
     type Row = (&'static str, fn(&Share) -> usize);
-    let rows: [Row; 17] = [
+    let rows: [Row; 18] = [
         ("kills", |share| share.falls.kills),
         ("  with jobs in flight", |share| share.falls.in_flight),
         ("  inside a commit", |share| share.falls.in_commit),
@@ -79,6 +79,7 @@ pub(crate) fn of(shares: &[Share]) -> String {
         ("runs again, after an error", |share| {
             share.account.after_an_error
         }),
+        ("runs again, retried", |share| share.account.retried),
         ("jobs buffered and gone", |share| {
             share.account.buffered_gone
         }),
