@@ -307,13 +307,16 @@ fn every_run_is_explained(manager: &Manager, ledger: &Ledger, account: &mut Acco
             let is_new = lives.insert((run.attempt, run.life));
             assert!(is_new || runs.retrying, "{number}: {runs:?}");
         }
-        let attempts = runs.all.last().unwrap().attempt as usize;
-        account.after_an_error += attempts - 1;
-        account.retried += usize::from(runs.retried);
-        account.interrupted += runs.all.len() - attempts - usize::from(runs.retried);
         if let Some(job) = kept.get(number) {
             is_explained(job, runs);
         }
+        let attempts = runs.all.last().unwrap().attempt as usize;
+        let retried = usize::from(runs.retried);
+        let interrupted = runs.all.len().checked_sub(attempts + retried);
+        assert!(interrupted.is_some(), "attempts that never ran: {runs:?}");
+        account.after_an_error += attempts - 1;
+        account.retried += retried;
+        account.interrupted += interrupted.unwrap();
     }
 }
 
