@@ -94,6 +94,7 @@ fn asks_for_repair(image: &[u8]) -> bool {
 }
 
 struct History {
+    seed: u64,
     /// Of the cuts. Lives have their own, so that a life is the same whatever was cut before.
     dice: Dice,
     manner: Manner,
@@ -113,6 +114,7 @@ pub(crate) fn history(seed: u64) -> Result<Report, String> {
         quick_repair: dice.one_in(4),
     };
     let mut history = History {
+        seed,
         dice: Dice::new(dice.next()),
         manner,
         path: folder.path().join("image.redb"),
@@ -180,7 +182,8 @@ impl History {
         match self.check(facts, cut) {
             Ok(found) => Ok(Image { bytes, found, cut }),
             Err(complaint) => {
-                let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("powercut.redb");
+                let kept = Path::new(env!("CARGO_TARGET_TMPDIR"))
+                    .join(format!("powercut-{}.redb", self.seed));
                 fs::write(&kept, &bytes).unwrap();
                 Err(format!(
                     "cut {} after {cut} changes: {complaint}; the image is kept as {}",

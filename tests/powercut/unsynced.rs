@@ -9,14 +9,12 @@ use jobkeep::{Manager, QueueStore, RedbStore, SledStore};
 use crate::work::Work;
 
 #[test]
-#[ignore = "counts nothing unless it is traced"]
 fn sled_acknowledges_a_thousand_jobs() {
     let folder = tempfile::tempdir().unwrap();
     acknowledge(SledStore::open(folder.path().join("jobs.sled")).unwrap());
 }
 
 #[test]
-#[ignore = "counts nothing unless it is traced"]
 fn redb_acknowledges_a_thousand_jobs() {
     let folder = tempfile::tempdir().unwrap();
     acknowledge(RedbStore::open(folder.path().join("jobs.redb")).unwrap());
