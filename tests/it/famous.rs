@@ -303,7 +303,7 @@ pub(crate) fn r13_a_time_out_is_recorded_though_the_store_could_not_be_read_once
     let receipt = manager.enqueue(job).unwrap();
     door.arrived();
     until(&manager, &receipt, StateKind::Running);
-    faults.arm(Fault::next(Operation::Get).lasting(Lasting::UntilReopened));
+    faults.arm(Fault::next(Operation::Get));
     clock.advance(LIMIT);
     while !faults.is_spent() || manager.counts().unwrap().running > 0 {
         std::thread::yield_now();

@@ -42,6 +42,7 @@ pub(crate) fn r20_a_thread_that_returns_stands_in_for_one_that_hangs(place: &dyn
     let waiting = manager.enqueue(work("waiting")).unwrap();
     returning.open(1);
     manager.wait(&waiting, PATIENCE).unwrap();
+    assert_eq!(manager.stuck().len(), 1);
     hanging.open(1);
     until_nothing_is_stuck(&manager);
     // One thread is left, as was asked for.
