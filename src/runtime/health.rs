@@ -12,7 +12,8 @@ pub enum Health {
     #[default]
     Working,
     /// It refuses: the disk is full, or an I/O error came up. Running jobs go on, and their ends are
-    /// kept in RAM; no job is started, and new ones are refused. The manager tries the store again
+    /// kept in RAM; no job is claimed, so that only those start that a pool has already, and new ones are
+    /// refused. The manager tries the store again
     /// after 1 s, then after twice as long each time, up to 30 s, and goes on by itself.
     Refusing {
         /// Since when, by the wall clock.
