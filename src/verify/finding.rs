@@ -237,7 +237,7 @@ impl fmt::Display for Finding {
             Self::PartOrphaned { job, part } => {
                 write!(
                     f,
-                    "there is a {part} of job {job}, which has none: {REPAIR}"
+                    "there is the {part} of a job {job} that has none: {REPAIR}"
                 )
             }
             Self::InFlightMissing(job) => write!(

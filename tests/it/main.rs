@@ -49,6 +49,7 @@ mod thumbnails;
 mod tidy;
 mod timing;
 mod uniqueness;
+mod verifying;
 mod within;
 
 macro_rules! behaviours {
@@ -407,6 +408,24 @@ behaviours! {
         an_end_of_an_older_opening_has_no_jobs_that_follow
         jobs_that_follow_are_accepted_within_the_grace
         the_delay_of_a_job_that_follows_counts_from_the_end;
+    verifying:
+        a_store_that_was_never_written_has_no_findings
+        a_sound_store_has_no_findings_and_a_repair_writes_nothing
+        a_store_with_jobs_in_flight_is_sound
+        jobs_removed_retried_and_pruned_leave_nothing_behind
+        a_damaged_job_is_set_aside_by_the_repair_and_the_rest_runs
+        damaged_rows_of_the_manager_keep_no_store_from_starting_for_ever
+        damaged_rows_of_retention_are_made_anew
+        a_damaged_payload_is_left_with_its_job
+        what_is_missing_of_a_job_is_named_and_left
+        what_belongs_to_no_job_is_deleted
+        wrong_counts_are_corrected
+        a_job_of_two_places_or_states_is_named_and_left
+        what_is_in_flight_or_paused_and_cannot_be_is_corrected
+        a_key_without_its_job_is_let_go_and_a_job_without_its_key_named
+        retention_learns_what_it_does_not_know
+        a_repair_replaces_the_manager_that_has_the_store
+        a_store_that_cannot_be_read_is_an_error;
     kit:
         one_job_runs_on_the_callers_thread_and_its_end_is_in_the_store
         code_under_test_queues_through_the_kit
