@@ -196,7 +196,9 @@ pub(crate) fn a_damaged_job_is_set_aside_by_the_repair_and_the_rest_runs(place: 
         (1, 2, 2)
     );
     // The key of a job that never ran is free again.
-    let again = manager.enqueue(NewJob::new(work("d")).key("waits")).unwrap();
+    let again = manager
+        .enqueue(NewJob::new(work("d")).key("waits"))
+        .unwrap();
     manager.wait(&again, PATIENCE).unwrap();
 }
 

@@ -1,12 +1,14 @@
 use std::fs::File;
 use std::io;
 use std::ops::Bound;
+#[cfg(unix)]
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
 use redb::backends::FileBackend;
-use redb::{BackendError, DatabaseError, StorageBackend};
+use redb::{BackendError, DatabaseError, StorageBackend, StorageError};
 
 use crate::overlay::{Change, Overlay};
 
@@ -18,6 +20,8 @@ pub(crate) struct HeldFile(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     file: FileBackend,
+    /// The same open file, whose locks go with the last of both.
+    itself: File,
     /// What was held back, in order; `None` where nothing is to be.
     held: RwLock<Option<Overlay>>,
     sync_failed: AtomicBool,
@@ -26,7 +30,9 @@ struct Shared {
 impl HeldFile {
     /// Takes the file and holds its changes back.
     pub(crate) fn new(file: File) -> Result<Self, DatabaseError> {
+        let itself = file.try_clone().map_err(StorageError::Io)?;
         Ok(Self(Arc::new(Shared {
+            itself,
             file: FileBackend::new(file)?,
             held: RwLock::new(Some(Overlay::default())),
             sync_failed: AtomicBool::new(false),
@@ -43,6 +49,15 @@ impl HeldFile {
         }
         *held = None;
         Ok(())
+    }
+
+    /// The file has no name any more: what is written to it ends with the process.
+    pub(crate) fn is_deleted(&self) -> bool {
+        #[cfg(unix)]
+        let names = self.0.itself.metadata().map(|file| file.nlink());
+        #[cfg(not(unix))]
+        let names = self.0.itself.metadata().map(|_| 1);
+        names.is_ok_and(|names| names == 0)
     }
 
     /// A sync has failed: what it was to make durable may or may not be.
