@@ -26,6 +26,7 @@ mod finishing;
 mod following;
 mod fsck;
 mod full_disk;
+mod fuzz_corpus;
 mod gate;
 mod handles;
 mod histories;
