@@ -166,6 +166,10 @@ impl Finding {
 const REPAIR: &str = "`repair` puts it in order";
 
 impl fmt::Display for Finding {
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one text for each finding, and nothing else"
+    )]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Engine(message) => write!(

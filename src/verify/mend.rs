@@ -125,12 +125,12 @@ impl Mending {
     }
 
     fn delete_orphans(&mut self) {
-        for (&job, _) in &self.seen.payloads {
+        for &job in self.seen.payloads.keys() {
             if is_orphan(&self.seen, Part::Payload, job) {
                 self.batch.delete(Key::body(job));
             }
         }
-        for (&job, _) in &self.seen.outputs {
+        for &job in self.seen.outputs.keys() {
             if is_orphan(&self.seen, Part::Output, job) {
                 self.batch.delete(Key::output(job));
             }

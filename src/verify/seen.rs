@@ -219,7 +219,7 @@ impl Seen {
                 .iter()
                 .copied()
                 .map(JobNumber)
-                .filter(is_given)
+                .filter(|job| is_given(*job))
                 .max(),
             holders.map(|entry| entry.job).max(),
         ]
@@ -245,7 +245,7 @@ impl From<RowError> for Wrong {
 }
 
 /// Rows of no job are set aside from the other end of the numbers.
-fn is_given(job: &JobNumber) -> bool {
+fn is_given(job: JobNumber) -> bool {
     job.0 <= u64::MAX / 2
 }
 

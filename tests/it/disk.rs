@@ -33,7 +33,7 @@ struct Image {
 fn image() -> Image {
     let (_folder, path) = place();
     let kit = start(RedbStore::open(&path).unwrap()).unwrap();
-    let label = |n: usize| format!("{n}/").repeat(if n % 3 == 0 { 1_000 } else { 10 });
+    let label = |n: usize| format!("{n}/").repeat(if n.is_multiple_of(3) { 1_000 } else { 10 });
     let queue = |n| {
         let label = label(n);
         let job = NewJob::new(work(&label)).key(format!("key {n}"));

@@ -104,7 +104,7 @@ fn what_is_found_is_named_then_repaired_and_what_is_left_is_named() {
     assert_eq!(code, Some(1));
 
     change(&path, |batch| {
-        batch.delete(Key::live(jobkeep::JobNumber(2)))
+        batch.delete(Key::live(jobkeep::JobNumber(2)));
     });
     let (code, _, _) = fsck(&path, &[path.to_str().unwrap(), "--repair"]);
     assert_eq!(code, Some(0));

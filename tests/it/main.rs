@@ -417,7 +417,7 @@ behaviours! {
         a_store_with_jobs_in_flight_is_sound
         jobs_removed_retried_and_pruned_leave_nothing_behind
         a_damaged_job_is_set_aside_by_the_repair_and_the_rest_runs
-        damaged_rows_of_the_manager_keep_no_store_from_starting_for_ever
+        damaged_rows_of_the_manager_are_refused_with_the_way_out_and_repaired
         damaged_rows_of_retention_are_made_anew
         a_damaged_payload_is_left_with_its_job
         what_is_missing_of_a_job_is_named_and_left

@@ -202,7 +202,9 @@ pub(crate) fn a_damaged_job_is_set_aside_by_the_repair_and_the_rest_runs(place: 
     manager.wait(&again, PATIENCE).unwrap();
 }
 
-pub(crate) fn damaged_rows_of_the_manager_keep_no_store_from_starting_for_ever(place: &dyn Place) {
+pub(crate) fn damaged_rows_of_the_manager_are_refused_with_the_way_out_and_repaired(
+    place: &dyn Place,
+) {
     fill(place);
     let opening = first_key(place, Space::Openings);
     for key in [
@@ -219,6 +221,16 @@ pub(crate) fn damaged_rows_of_the_manager_keep_no_store_from_starting_for_ever(p
             found[0].starts_with(&format!("row {key} is damaged: ")),
             "{found:?}"
         );
+        if [Key::TOTALS, Key::PAUSED, opening].contains(&key) {
+            let error = one_worker(place).start().unwrap_err();
+            let said = error.to_string();
+            let way_out = "put a copy of the store in its place, or set it in order with `repair`";
+            assert!(
+                said.starts_with(&format!("start the manager: read row {key}: ")),
+                "{said}"
+            );
+            assert!(said.ends_with(way_out), "{said}");
+        }
         let left = mend(place).left;
         if key == opening {
             assert_eq!(
