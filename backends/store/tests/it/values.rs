@@ -127,7 +127,7 @@ fn a_value_nested_without_end_is_refused() {
             "the bytes do not decode: OtherString(\"the value is nested deeper than 128 levels\")"
         );
     }
-    let nested = (0..40).fold(Nested::End, |nested, _| {
+    let nested = (0..30).fold(Nested::End, |nested, _| {
         Nested::Maybe(Some(Box::new(Nested::Seq(vec![nested]))))
     });
     let bytes = encode_value(&nested).unwrap();
