@@ -295,6 +295,17 @@ impl Error {
         }))
     }
 
+    /// The store cannot be taken over. A row without which it cannot be is told with the way out.
+    pub(crate) fn not_started(act: impl fmt::Display, cause: StoreError) -> Self {
+        let mut error = Self::store(act, cause);
+        if error.as_store().is_some_and(StoreError::is_damaged) {
+            let way_out =
+                ": put a copy of the store in its place, or set it in order with `repair`";
+            error.0.message.push_str(way_out);
+        }
+        error
+    }
+
     /// The configuration of a manager does not hold together; the message names every fault.
     pub fn is_config(&self) -> bool {
         self.0.kind == Kind::Config

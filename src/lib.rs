@@ -177,6 +177,7 @@ mod submission;
 mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod verify;
 
 pub use builder::Builder;
 pub use config::{Queue, Retention};
@@ -204,6 +205,7 @@ pub use receipt::{AnyJob, Receipt};
 pub use retry::Policy;
 pub use runtime::{Health, Recovery, Shutdown, StillRunning, Stuck};
 pub use submission::Submission;
+pub use verify::{Finding, Part, Repair, Verification, repair, verify};
 
 #[cfg(any(doc, doctest))]
 #[doc = include_str!("../docs/async.md")]

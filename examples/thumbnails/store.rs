@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use jobkeep::{Builder, Manager, MemoryStore};
 
@@ -18,11 +19,13 @@ pub(crate) fn builder(kind: Kind, out: &Path) -> Result<Builder, Box<dyn Error>>
         let out = out.display();
         format!("create the folder {out}: {cause}: give another one with --out")
     })?;
-    match kind {
+    let builder = match kind {
         Kind::Redb => redb(out),
         Kind::Sled => sled(out),
         Kind::Memory => Ok(Manager::builder(MemoryStore::new())),
-    }
+    }?;
+    // Who kills this program does it by hand, and no picture is to be blamed.
+    Ok(builder.probation(Duration::ZERO))
 }
 
 #[cfg(feature = "redb")]

@@ -93,7 +93,7 @@ pub(super) fn take_over(
     };
     let stored = reader
         .stored(identity.fence)
-        .map_err(|cause| Error::store(ACT, cause))?;
+        .map_err(|cause| Error::not_started(ACT, cause))?;
     let store_id = identity
         .fence
         .map_or(StoreId(new_store), |fence| fence.store);
@@ -102,7 +102,7 @@ pub(super) fn take_over(
     let rules = rules(&config, observed, stuck.clone());
     let opened = reader
         .open(&rules, stored, store_id, OpeningTag(tag))
-        .map_err(|cause| Error::store(ACT, cause))?;
+        .map_err(|cause| Error::not_started(ACT, cause))?;
     let pools = config
         .queues
         .iter()

@@ -119,6 +119,7 @@ impl History<'_> {
             7 => {
                 self.faults.disarm();
                 self.manager.shutdown(PATIENCE).unwrap();
+                crate::verifying::is_sound(self.place);
                 (self.manager, self.faults) = start(self.place, &self.clock);
             }
             _ => self.pass(HOUR * u32::try_from(1 + dice.below(4)).unwrap()),

@@ -17,6 +17,7 @@ mod buffering;
 mod cancelling;
 mod crashing;
 mod damage;
+mod disk;
 mod ends;
 mod enqueueing;
 mod errors;
@@ -25,7 +26,9 @@ mod famous;
 mod famous_threads;
 mod finishing;
 mod following;
+mod fsck;
 mod full_disk;
+mod fuzz_corpus;
 mod gate;
 mod handles;
 mod histories;
@@ -51,6 +54,7 @@ mod thumbnails;
 mod tidy;
 mod timing;
 mod uniqueness;
+mod verifying;
 mod within;
 
 macro_rules! behaviours {
@@ -427,6 +431,24 @@ behaviours! {
         r21_an_error_that_panics_ends_its_job_and_no_thread
         r21_a_panic_that_panics_ends_its_job_and_no_thread
         r21_an_error_that_is_its_own_source_ends_its_job;
+    verifying:
+        a_store_that_was_never_written_has_no_findings
+        a_sound_store_has_no_findings_and_a_repair_writes_nothing
+        a_store_with_jobs_in_flight_is_sound
+        jobs_removed_retried_and_pruned_leave_nothing_behind
+        a_damaged_job_is_set_aside_by_the_repair_and_the_rest_runs
+        damaged_rows_of_the_manager_are_refused_with_the_way_out_and_repaired
+        damaged_rows_of_retention_are_made_anew
+        a_damaged_payload_is_left_with_its_job
+        what_is_missing_of_a_job_is_named_and_left
+        what_belongs_to_no_job_is_deleted
+        wrong_counts_are_corrected
+        a_job_of_two_places_or_states_is_named_and_left
+        what_is_in_flight_or_paused_and_cannot_be_is_corrected
+        a_key_without_its_job_is_let_go_and_a_job_without_its_key_named
+        retention_learns_what_it_does_not_know
+        a_repair_replaces_the_manager_that_has_the_store
+        a_store_that_cannot_be_read_is_an_error;
     kit:
         one_job_runs_on_the_callers_thread_and_its_end_is_in_the_store
         code_under_test_queues_through_the_kit

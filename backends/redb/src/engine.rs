@@ -32,8 +32,10 @@ impl Engine {
         options: &RedbOptions,
         act: Act<'_>,
     ) -> Result<Self, StoreError> {
-        let file = FileBackend::new(file(path, act)?).map_err(|cause| act.engine(cause))?;
-        let held = HeldFile::new(options.around.put(file));
+        let file = file(path, act)?;
+        let itself = file.try_clone().map_err(|cause| act.io(cause))?;
+        let file = FileBackend::new(file).map_err(|cause| act.engine(cause))?;
+        let held = HeldFile::new(options.around.put(file), itself);
         let engine = act.caught(|| {
             let mut builder = Database::builder();
             builder.set_cache_size(options.cache_bytes);

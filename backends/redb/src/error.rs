@@ -7,6 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use jobkeep_store::StoreError;
 use redb::{CommitError, StorageError};
 
+/// The way out where redb cannot read its file.
+const COPY: &str = ": put a copy of the store in its place";
+
 /// What was tried, and where: the front of every message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Act<'a> {
@@ -22,7 +25,7 @@ impl Act<'_> {
                 StoreError::in_use(self.verb, self.location)
             }
             redb::Error::DatabaseClosed => StoreError::closed(self.verb, self.location),
-            redb::Error::Corrupted(what) => self.damaged(what),
+            redb::Error::Corrupted(what) => self.damaged(what + COPY),
             redb::Error::Io(cause) => self.io(cause),
             cause @ (redb::Error::UpgradeRequired(_)
             | redb::Error::TableTypeMismatch { .. }
@@ -83,7 +86,7 @@ impl Act<'_> {
         work: impl FnOnce() -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         catch_unwind(AssertUnwindSafe(work))
-            .unwrap_or_else(|panic| Err(self.damaged(said(&*panic))))
+            .unwrap_or_else(|panic| Err(self.damaged(said(&*panic) + COPY)))
     }
 }
 

@@ -1,5 +1,8 @@
+use std::fs::File;
 use std::io;
 use std::ops::Bound;
+#[cfg(unix)]
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,16 +19,19 @@ pub(crate) struct HeldFile(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     file: Box<dyn StorageBackend>,
+    /// The same open file, whose locks go with the last of both.
+    itself: File,
     /// What was held back, in order; `None` where nothing is to be.
     held: RwLock<Option<Overlay>>,
     sync_failed: AtomicBool,
 }
 
 impl HeldFile {
-    /// Takes the file and holds its changes back.
-    pub(crate) fn new(file: Box<dyn StorageBackend>) -> Self {
+    /// Takes the file, `itself` open once more, and holds its changes back.
+    pub(crate) fn new(file: Box<dyn StorageBackend>, itself: File) -> Self {
         Self(Arc::new(Shared {
             file,
+            itself,
             held: RwLock::new(Some(Overlay::default())),
             sync_failed: AtomicBool::new(false),
         }))
@@ -41,6 +47,15 @@ impl HeldFile {
         }
         *held = None;
         Ok(())
+    }
+
+    /// The file has no name any more: what is written to it ends with the process.
+    pub(crate) fn is_deleted(&self) -> bool {
+        #[cfg(unix)]
+        let names = self.0.itself.metadata().map(|file| file.nlink());
+        #[cfg(not(unix))]
+        let names = self.0.itself.metadata().map(|_| 1);
+        names.is_ok_and(|names| names == 0)
     }
 
     /// A sync has failed: what it was to make durable may or may not be.

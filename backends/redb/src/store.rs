@@ -105,6 +105,11 @@ impl QueueStore for RedbStore {
         let act = self.act(&verb);
         let engine = self.engine.read();
         let engine = engine.as_ref().ok_or_else(|| act.closed())?;
+        if engine.file.is_deleted() {
+            let cause =
+                "the file was deleted: put a copy of the store in its place, and start again";
+            return Err(act.damaged(cause));
+        }
         let transaction = act.caught(|| {
             let begun = engine.database.begin_write();
             let mut transaction = begun.map_err(|cause| act.engine(cause))?;

@@ -11,7 +11,7 @@ use parking_lot::RwLock;
 use crate::SledOptions;
 use crate::engine::Engine;
 use crate::error::Act;
-use crate::folder::{claim, standing};
+use crate::folder::{LOG, claim, standing};
 
 /// A store in one sled directory.
 ///
@@ -100,6 +100,12 @@ impl QueueStore for SledStore {
         let act = self.act(&verb);
         let mut slot = self.engine.write();
         let engine = slot.as_mut().ok_or_else(|| act.closed())?;
+        if !self.path.join(LOG).try_exists().unwrap_or(true) {
+            let cause = format!(
+                "its file {LOG:?} was deleted: put a copy of the store in its place, and start again"
+            );
+            return Err(act.damaged(cause));
+        }
         let admitted = act.caught(|| engine.admit(batch, act))?;
         let applied = engine.apply(&self.path, admitted, act);
         if applied.is_err()

@@ -12,14 +12,35 @@ use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 
-/// Wraps each part of a decoding in turn: seed, deserializer, visitor and access.
-pub(crate) struct Borrowing<T>(pub(crate) T);
+/// Wraps each part of a decoding in turn: seed, deserializer, visitor and access. Counts how much
+/// deeper a value may be nested.
+pub(crate) struct Borrowing<T>(T, u8);
+
+/// How deep a value may be nested: bincode has no bound of its own, and where the type has none, a byte
+/// or two of input a level would overflow the stack, which ends the process. JSON's is the same.
+pub(crate) const DEEPEST: u8 = 128;
+
+impl<T> Borrowing<T> {
+    pub(crate) fn new(seed: T) -> Self {
+        Self(seed, DEEPEST)
+    }
+}
+
+/// What is left one level deeper.
+fn deeper<E: Error>(left: u8) -> Result<u8, E> {
+    left.checked_sub(1).ok_or_else(|| {
+        E::custom(format_args!(
+            "the value is nested deeper than {DEEPEST} levels"
+        ))
+    })
+}
 
 impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Borrowing<S> {
     type Value = S::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<S::Value, D::Error> {
-        self.0.deserialize(Borrowing(from))
+        let left = deeper(self.1)?;
+        self.0.deserialize(Borrowing(from, left))
     }
 }
 
@@ -31,7 +52,7 @@ macro_rules! deserialize {
                 $($name: $type,)*
                 visitor: V,
             ) -> Result<V::Value, D::Error> {
-                self.0.$inner($($name,)* Borrowing(visitor))
+                self.0.$inner($($name,)* Borrowing(visitor, self.1))
             }
         )*
     };
@@ -133,23 +154,25 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Borrowing<V> {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<V::Value, D::Error> {
-        self.0.visit_some(Borrowing(from))
+        let left = deeper(self.1)?;
+        self.0.visit_some(Borrowing(from, left))
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, from: D) -> Result<V::Value, D::Error> {
-        self.0.visit_newtype_struct(Borrowing(from))
+        let left = deeper(self.1)?;
+        self.0.visit_newtype_struct(Borrowing(from, left))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, access: A) -> Result<V::Value, A::Error> {
-        self.0.visit_seq(Borrowing(access))
+        self.0.visit_seq(Borrowing(access, self.1))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<V::Value, A::Error> {
-        self.0.visit_map(Borrowing(access))
+        self.0.visit_map(Borrowing(access, self.1))
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, access: A) -> Result<V::Value, A::Error> {
-        self.0.visit_enum(Borrowing(access))
+        self.0.visit_enum(Borrowing(access, self.1))
     }
 }
 
@@ -160,7 +183,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Borrowing<A> {
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, A::Error> {
-        self.0.next_element_seed(Borrowing(seed))
+        self.0.next_element_seed(Borrowing(seed, self.1))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -175,11 +198,11 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Borrowing<A> {
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, A::Error> {
-        self.0.next_key_seed(Borrowing(seed))
+        self.0.next_key_seed(Borrowing(seed, self.1))
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
-        self.0.next_value_seed(Borrowing(seed))
+        self.0.next_value_seed(Borrowing(seed, self.1))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -195,8 +218,8 @@ impl<'de, A: EnumAccess<'de>> EnumAccess<'de> for Borrowing<A> {
         self,
         seed: S,
     ) -> Result<(S::Value, Self::Variant), A::Error> {
-        let (value, variant) = self.0.variant_seed(Borrowing(seed))?;
-        Ok((value, Borrowing(variant)))
+        let (value, variant) = self.0.variant_seed(Borrowing(seed, self.1))?;
+        Ok((value, Borrowing(variant, self.1)))
     }
 }
 
@@ -208,11 +231,11 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Borrowing<A> {
     }
 
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, A::Error> {
-        self.0.newtype_variant_seed(Borrowing(seed))
+        self.0.newtype_variant_seed(Borrowing(seed, self.1))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, A::Error> {
-        self.0.tuple_variant(len, Borrowing(visitor))
+        self.0.tuple_variant(len, Borrowing(visitor, self.1))
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -220,6 +243,6 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Borrowing<A> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, A::Error> {
-        self.0.struct_variant(fields, Borrowing(visitor))
+        self.0.struct_variant(fields, Borrowing(visitor, self.1))
     }
 }

@@ -119,7 +119,7 @@ pub fn encode_value<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, RowErro
 /// # Errors
 /// Where the bytes do not decode to a `T`.
 pub fn decode_value<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, RowError> {
-    let seed = Borrowing(PhantomData::<T>);
+    let seed = Borrowing::new(PhantomData::<T>);
     bincode::serde::seed_decode_from_slice(seed, bytes, CONFIG)
         .map(|(value, _)| value)
         .map_err(|cause| RowError(Fault::Undecodable(cause.to_string())))

@@ -216,7 +216,8 @@ pub enum PayloadCodec {
     /// waiting jobs.
     #[default]
     Json,
-    /// bincode 2: compact, and as rigid as the type.
+    /// bincode 2: compact, and as rigid as the type. A value nested deeper than 128 levels is not read
+    /// back; JSON's bound is the same.
     Bincode,
 }
 

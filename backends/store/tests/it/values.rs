@@ -110,3 +110,26 @@ fn the_fields_at_the_front_are_read_alone() {
         (1, "front".into())
     );
 }
+
+/// Two bytes a level were enough to overflow the stack, which no handler catches: the process ended.
+#[test]
+fn a_value_nested_without_end_is_refused() {
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    enum Nested {
+        End,
+        Seq(Vec<Nested>),
+        Maybe(Option<Box<Nested>>),
+    }
+    for level in [[1, 1], [2, 1]] {
+        let error = decode_value::<Nested>(&level.repeat(1_000_000)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the bytes do not decode: OtherString(\"the value is nested deeper than 128 levels\")"
+        );
+    }
+    let nested = (0..30).fold(Nested::End, |nested, _| {
+        Nested::Maybe(Some(Box::new(Nested::Seq(vec![nested]))))
+    });
+    let bytes = encode_value(&nested).unwrap();
+    assert_eq!(decode_value::<Nested>(&bytes).unwrap(), nested);
+}
