@@ -379,6 +379,13 @@ impl Pool {
         state.take(thread)
     }
 
+    /// A worker is free, and no job was handed over to it.
+    #[cfg(feature = "testing")]
+    pub(crate) fn has_free_worker(&self) -> bool {
+        let state = self.state.lock();
+        !state.stopping && state.idle > state.shelf.len()
+    }
+
     /// There are jobs on the shelf.
     pub(crate) fn is_filled(&self) -> bool {
         !self.state.lock().shelf.is_empty()

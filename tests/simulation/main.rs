@@ -1,0 +1,30 @@
+//! The manager under a scheduler of our own, without threads: random histories of a machine whose
+//! disk fails, whose clock jumps and whose processes die, judged at every commit.
+//!
+//! `SEED=n` replays one history, and `SEEDS`, `STEPS` and `MINUTES` say how many there are.
+
+mod act;
+mod check;
+mod disk;
+mod drain;
+mod play;
+mod steps;
+mod world;
+
+use std::env;
+
+fn number(name: &str) -> Option<u64> {
+    let text = env::var(name).ok()?;
+    let parsed = text.parse();
+    Some(parsed.unwrap_or_else(|_| panic!("{name} is `{text}`, and should be a number")))
+}
+
+#[test]
+fn every_history_keeps_what_is_promised() {
+    play::all(false);
+}
+
+#[test]
+fn a_sync_that_lies_brings_back_an_older_prefix_and_nothing_else() {
+    play::all(true);
+}
