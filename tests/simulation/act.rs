@@ -215,7 +215,12 @@ impl World {
                 }
             }
             Err(cause) => {
-                let may = matches!(bad, Some(Bad::Unknown(_) | Bad::Reopen(_)));
+                let may = match bad {
+                    Some(Bad::Unknown(_) | Bad::Reopen(_)) => true,
+                    // The store refuses, and is to be read anew.
+                    Some(Bad::Get(_) | Bad::Scan(_)) => self.full,
+                    _ => false,
+                };
                 let text = cause.to_string();
                 if !may || text.contains("panicked") {
                     return Err(format!("the manager has ended after {bad:?}: {text}"));

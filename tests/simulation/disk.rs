@@ -135,13 +135,17 @@ impl QueueStore for Disk {
             Write::Put { key, row, .. } => (*key, Some(row.clone())),
             Write::Delete { key } => (*key, None),
         });
-        let mut changes = Vec::new();
+        let mut changes: Vec<Change> = Vec::new();
         for (key, after) in writes.chain([(Key::FENCE, Some(sealed))]) {
             let before = match &after {
                 Some(row) => state.rows.insert(key, row.clone()),
                 None => state.rows.remove(&key),
             };
-            changes.push(Change { key, before, after });
+            match changes.iter_mut().find(|change| change.key == key) {
+                // Written twice: nobody ever sees what was in between.
+                Some(change) => change.after = after,
+                None => changes.push(Change { key, before, after }),
+            }
         }
         let opens = std::mem::replace(&mut state.opening, fence.opening) != fence.opening;
         if state.undo.len() == DEPTH {

@@ -1,6 +1,6 @@
 //! The end of every history: the disk works, nothing dies, and whatever can end must end.
 
-use jobkeep_store::{State, StateKind};
+use jobkeep_store::{Key, State, StateKind};
 
 use crate::check::Verdict;
 use crate::steps::{End, Step};
@@ -12,12 +12,15 @@ const TURNS: usize = 4_000;
 impl World {
     pub(crate) fn drain(&mut self) -> Verdict {
         self.step(Step::Heal)?;
-        for queue in 0..QUEUES.len() {
-            self.step(Step::Resume(queue))?;
-        }
         for _ in 0..TURNS {
             if self.process.is_none() {
                 self.open(None)?;
+            }
+            if self.disk.row(Key::PAUSED).is_some() {
+                // Refused as long as the store is.
+                for queue in 0..QUEUES.len() {
+                    self.step(Step::Resume(queue))?;
+                }
             }
             self.turn(None)?;
             while let Some(at) = self.workers.iter().position(|worker| !worker.waits) {
