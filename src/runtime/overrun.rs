@@ -6,7 +6,10 @@ use super::command::Command;
 use super::committer::{Committer, defect};
 use super::execute::jitter_seed;
 use super::pool::Overdue;
+use super::read::may_pass;
+use super::shared::FindError;
 use super::start::start_worker;
+use super::step::find_failed;
 use crate::core::{self, Found, Outcome, Run};
 use crate::event::Event;
 
@@ -44,10 +47,13 @@ impl Committer {
         let Some(limit) = limit else {
             return Ok(());
         };
-        let mut record = match self.find(number)? {
+        let mut record = match self.found(number)? {
             Ok(Found::Live(record)) => record,
             Ok(Found::Done(_) | Found::Nowhere) => return Ok(()),
-            Err(error) => {
+            // The store is opened anew first, and the job looked for again.
+            Err(FindError::Store(cause)) if may_pass(&cause) && !self.again => return Err(cause),
+            Err(cause) => {
+                let error = find_failed(number, cause);
                 self.engine
                     .park_unreadable(number, token, error.to_string());
                 return Ok(());

@@ -443,8 +443,6 @@ impl World {
             self.tally.lies += 1;
             self.disk
                 .forget(usize::try_from(self.tally.steps % 7).unwrap());
-            self.model.rows.clear();
-            self.model.in_flight.clear();
             self.model.load(&self.disk)?;
         }
         Ok(())

@@ -56,16 +56,20 @@ pub(crate) struct Row {
 #[derive(Default)]
 pub(crate) struct Model {
     pub(crate) rows: BTreeMap<JobNumber, Row>,
+    /// Payloads that stand apart.
+    bodies: HashMap<JobNumber, Vec<u8>>,
     pub(crate) offers: HashMap<u64, Offer>,
     pub(crate) current: BTreeMap<JobNumber, Current>,
     pub(crate) ops: Vec<(JobNumber, Op)>,
     pub(crate) in_flight: BTreeMap<JobNumber, Token>,
     /// Jobs whose rows were written in this turn.
     pub(crate) written: BTreeSet<JobNumber>,
+    /// The latest that the wall clock ever showed: a key that was let go of stays so.
+    latest: Timestamp,
     /// Jobs that were acknowledged.
     pub(crate) acknowledged: BTreeSet<JobNumber>,
     /// Finished jobs before retention had its turn.
-    pub(crate) done: usize,
+    done: usize,
     /// Acknowledged commits may have vanished: little is left to be held.
     pub(crate) lied: bool,
 }
@@ -82,15 +86,25 @@ pub(crate) fn place(number: JobNumber, record: &JobRecord) -> Place {
 }
 
 impl Model {
+    pub(crate) fn new(lied: bool) -> Self {
+        Self {
+            lied,
+            ..Self::default()
+        }
+    }
+
     /// Takes what the store has committed, and judges each change.
-    pub(crate) fn follow(&mut self, disk: &Disk, commits: &[Commit], wall: Timestamp) -> Verdict {
+    pub(crate) fn follow(&mut self, commits: &[Commit], wall: Timestamp) -> Verdict {
+        self.latest = self.latest.max(wall);
         for commit in commits {
             let mut now: BTreeMap<JobNumber, Option<Row>> = BTreeMap::new();
-            let mut bodies = HashMap::new();
             for change in &commit.changes {
                 let number = JobNumber(change.key.number);
                 if change.key.space == Space::Bodies {
-                    bodies.insert(number, change.after.clone());
+                    match &change.after {
+                        Some(row) => self.bodies.insert(number, row.clone()),
+                        None => self.bodies.remove(&number),
+                    };
                 }
                 if !matches!(change.key.space, Space::Live | Space::Done) {
                     continue;
@@ -136,7 +150,7 @@ impl Model {
                     {
                         return Err(format!("job {number} is live and done"));
                     }
-                    after.id = self.own(number, &after.record, bodies.get(&number), disk)?;
+                    after.id = self.own(number, &after.record)?;
                 }
                 if !self.lied {
                     let before = self.rows.get(&number).cloned();
@@ -174,20 +188,14 @@ impl Model {
     }
 
     /// The payload is that of a job that was offered, and of no other.
-    fn own(
-        &mut self,
-        number: JobNumber,
-        record: &JobRecord,
-        body: Option<&Option<Vec<u8>>>,
-        disk: &Disk,
-    ) -> Verdict<u64> {
+    fn own(&mut self, number: JobNumber, record: &JobRecord) -> Verdict<u64> {
         let bytes = match &record.payload {
             Kept::Inline(bytes) => bytes.clone(),
             Kept::Apart(_) => {
                 let key = Key::body(number);
-                let row = body.cloned().unwrap_or_else(|| disk.row(key));
+                let row = self.bodies.get(&number);
                 let row = row.ok_or_else(|| format!("the payload of job {number} is missing"))?;
-                let bytes: serde_bytes::ByteBuf = open_row(key, &row)
+                let bytes: serde_bytes::ByteBuf = open_row(key, row)
                     .map_err(|cause| format!("the payload of job {number}: {cause}"))?;
                 bytes.into_vec()
             }
@@ -262,7 +270,7 @@ impl Model {
     ) -> Verdict {
         match (before, after) {
             (None, None) => Ok(()),
-            (None, Some(after)) => self.judge_new(after, wall),
+            (None, Some(after)) => self.judge_new(after),
             (Some(before), None) => {
                 if self.take_op(number, Op::Remove) {
                     if self.current.get(&number).is_some_and(|at| !at.over) {
@@ -299,7 +307,7 @@ impl Model {
         }
     }
 
-    fn judge_new(&self, after: &Row, wall: Timestamp) -> Verdict {
+    fn judge_new(&self, after: &Row) -> Verdict {
         let record = &after.record;
         let offer = self.offers.get(&after.id).ok_or("nobody offered it")?;
         if let Some(parent) = offer.follows {
@@ -308,7 +316,7 @@ impl Model {
                 return Err("it follows a job that has not succeeded".into());
             }
         }
-        if let Some(holder) = offer.key.and_then(|key| self.holder(key, wall)) {
+        if let Some(holder) = offer.key.and_then(|key| self.holder(key)) {
             return Err(format!("job {holder} holds its key"));
         }
         if offer.refused {
@@ -491,11 +499,11 @@ impl Model {
     }
 
     /// A key whose job lives, or ended not long ago, still belongs to that job.
-    pub(crate) fn holder(&self, key: u64, wall: Timestamp) -> Option<JobNumber> {
+    fn holder(&self, key: u64) -> Option<JobNumber> {
         let key = key.to_string();
         let holds = |row: &Row| {
             row.record.key.as_ref() == Some(&key)
-                && (!row.done || wall.since(row.ended) < KEY_RETENTION)
+                && (!row.done || self.latest.since(row.ended) < KEY_RETENTION)
         };
         let mut rows = self.rows.iter();
         rows.find_map(|(&number, row)| holds(row).then_some(number))
@@ -505,12 +513,19 @@ impl Model {
 impl Model {
     /// What the store has, where little is known of how it came about.
     pub(crate) fn load(&mut self, disk: &Disk) -> Verdict {
-        for (key, row) in disk.rows() {
+        self.rows.clear();
+        self.in_flight.clear();
+        let rows = disk.rows();
+        let bodies = rows.iter().filter(|(key, _)| key.space == Space::Bodies);
+        self.bodies = bodies
+            .map(|(key, row)| (JobNumber(key.number), row.clone()))
+            .collect();
+        for (key, row) in rows {
             if matches!(key.space, Space::Live | Space::Done) {
                 let number = JobNumber(key.number);
                 let record: JobRecord =
                     open_row(key, &row).map_err(|cause| format!("{key}: {cause}"))?;
-                let id = self.own(number, &record, None, disk)?;
+                let id = self.own(number, &record)?;
                 let (done, ended) = (key.space == Space::Done, Timestamp::default());
                 let row = Row {
                     record,

@@ -7,6 +7,7 @@ mod act;
 mod check;
 mod disk;
 mod drain;
+mod kept;
 mod play;
 mod steps;
 mod world;

@@ -82,6 +82,13 @@ fn one(seed: u64, steps: usize, lies: bool) -> Tally {
     );
 }
 
+/// Plays a history that must not fail again.
+pub(crate) fn kept(steps: &[Step]) {
+    if let Err((at, why)) = play(0, steps, false).1 {
+        panic!("step {at}: {why}");
+    }
+}
+
 pub(crate) fn all(lies: bool) {
     let steps = usize::try_from(number("STEPS").unwrap_or(STEPS)).unwrap();
     if let Some(seed) = number("SEED") {
@@ -98,5 +105,20 @@ pub(crate) fn all(lies: bool) {
         tally.add(one(first + played, steps, lies));
         played += 1;
     }
-    println!("{played} seeds from {first}, lies: {lies}: {tally:?}");
+    let Tally {
+        steps,
+        commits,
+        accepted,
+        attempts,
+        crashes,
+        torn,
+        ends,
+        faults,
+        lies: taken_back,
+    } = tally;
+    println!(
+        "{played} seeds from {first}: {steps} steps, {commits} commits, {accepted} jobs acknowledged, \
+         {attempts} attempts; {crashes} crashes, {torn} of them inside a commit; {ends} managers ended \
+         in a process that went on; {faults} faults struck; {taken_back} times a sync had lied"
+    );
 }

@@ -161,10 +161,7 @@ impl World {
             faults: Faults::default(),
             workers: Vec::new(),
             asked: Vec::new(),
-            model: Model {
-                lied: lies,
-                ..Model::default()
-            },
+            model: Model::new(lies),
             tally: Tally::default(),
             next_id: FIRST_ID,
             full: false,
@@ -227,6 +224,6 @@ impl World {
         let commits = self.disk.commits();
         self.tally.commits += commits.len() as u64;
         let wall = self.wall();
-        self.model.follow(&self.disk, &commits, wall)
+        self.model.follow(&commits, wall)
     }
 }
