@@ -64,6 +64,8 @@ pub(crate) struct Model {
     pub(crate) in_flight: BTreeMap<JobNumber, Token>,
     /// Jobs whose rows were written in this turn.
     pub(crate) written: BTreeSet<JobNumber>,
+    /// Jobs that an operator removed, and their keys with them.
+    removed: BTreeSet<JobNumber>,
     /// The latest that the wall clock ever showed: a key that was let go of stays so.
     latest: Timestamp,
     /// Jobs that were acknowledged.
@@ -236,7 +238,6 @@ impl Model {
         let fits = match (end, current.ended) {
             // Whatever its thread said since, or says later.
             (AttemptEnd::TimedOut(_), _) => true,
-            (_, None) => false,
             (AttemptEnd::Succeeded, Some(end)) => matches!(end, End::Succeed | End::Follow(..)),
             (AttemptEnd::Error(_), Some(end)) => {
                 matches!(
@@ -277,6 +278,7 @@ impl Model {
                         return Err("it is removed while it runs".into());
                     }
                     self.acknowledged.remove(&number);
+                    self.removed.insert(number);
                     return Ok(());
                 }
                 if !before.done {
@@ -446,7 +448,8 @@ impl Model {
         for (number, id) in numbers.iter().zip(ids) {
             let offer = self.offers.get(id).ok_or("an offer got lost")?;
             let Some(row) = self.rows.get(number) else {
-                if offer.key.is_some() {
+                let removed = self.removed.contains(number) && !self.written.contains(number);
+                if offer.key.is_some() && !removed {
                     // The key outlived the job that it found.
                     continue;
                 }

@@ -1,5 +1,6 @@
 //! The end of every history: the disk works, nothing dies, and whatever can end must end.
 
+use jobkeep::testing::simulation::Process;
 use jobkeep_store::{Key, State, StateKind};
 
 use crate::check::Verdict;
@@ -41,7 +42,7 @@ impl World {
             if live.all(|row| row.record.state.kind() == StateKind::Parked) {
                 return Ok(());
             }
-            match process.and_then(|process| process.sleeps()) {
+            match process.and_then(Process::sleeps) {
                 Some(ms) => self.advance(ms),
                 None => break,
             }

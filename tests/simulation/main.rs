@@ -3,6 +3,20 @@
 //!
 //! `SEED=n` replays one history, and `SEEDS`, `STEPS` and `MINUTES` say how many there are.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, says what it has played, and ends after so many minutes"
+)]
+#![allow(
+    clippy::unnecessary_wraps,
+    reason = "one kind of step is called as any other"
+)]
+
 mod act;
 mod check;
 mod disk;
