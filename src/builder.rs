@@ -218,8 +218,17 @@ impl Builder {
         Ok(crate::testing::Kit::new(Manager::new(shared, recovery)))
     }
 
+    /// Starts a manager without threads, for this project's own simulation.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn start_simulated(
+        self,
+    ) -> Result<(crate::testing::simulation::Process, crate::Recovery), Error> {
+        runtime::simulation::Process::new(self.parts()?)
+    }
+
     /// The configuration, checked.
-    fn parts(self) -> Result<Parts, Error> {
+    pub(crate) fn parts(self) -> Result<Parts, Error> {
         let Self {
             store,
             config,

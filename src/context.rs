@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use jobkeep_store::{JobNumber, JobRecord, State, Timestamp, Token};
+use jobkeep_store::{JobNumber, JobRecord, Kept, State, Timestamp, Token};
 
 use crate::clock::Steady;
 use crate::config::check_batch;
@@ -210,6 +210,14 @@ pub(crate) struct Hand {
     /// The payload of the last checkpoint, which is the stored one.
     pub(crate) checkpoint: Option<Vec<u8>>,
     pub(crate) follow_ups: Drafts,
+}
+
+impl Hand {
+    /// The payload is stored, and the record keeps it like this.
+    pub(crate) fn keep(&mut self, kept: Kept, payload: Vec<u8>) {
+        self.record.payload = kept;
+        self.checkpoint = Some(payload);
+    }
 }
 
 /// The jobs that are to follow an attempt: as many as a batch may have.

@@ -2,6 +2,7 @@
 
 use jobkeep_store::{Batch, JobNumber, JobRecord, Token};
 
+use super::engine::Engine;
 use super::schedule::Order;
 use crate::event::Event;
 
@@ -28,6 +29,13 @@ impl Group {
             unwanted: Vec::new(),
             events: Vec::new(),
         }
+    }
+}
+
+impl Engine {
+    /// Gives the group as far as it got. The engine is to be rolled back.
+    pub(crate) fn abandon_group(&mut self) -> Group {
+        std::mem::replace(&mut self.group, Group::new(Batch::new(self.fence)))
     }
 }
 

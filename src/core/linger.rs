@@ -46,6 +46,15 @@ impl Lingering {
         self.held.clear();
     }
 
+    /// Where the jobs are to wait that are kept back.
+    #[cfg(feature = "testing")]
+    pub(super) fn places(&self) -> impl Iterator<Item = (JobNumber, super::place::Place)> {
+        self.held.iter().map(|(&number, line)| {
+            let moment = line.due.map_or(line.order, |(due, _)| due);
+            (number, (line.queue, line.priority, moment))
+        })
+    }
+
     /// How many are kept back that are not due, and how many that are ready.
     pub(super) fn counts(&self) -> (u64, u64) {
         let later = self.held.values().filter(|line| line.due.is_some()).count();

@@ -19,6 +19,8 @@ mod list;
 mod open;
 mod operate;
 mod pause;
+#[cfg(feature = "testing")]
+mod place;
 mod probation;
 mod schedule;
 mod settle;

@@ -133,6 +133,7 @@ impl Engine {
         });
         let line = Line::new(here, &record.state, record.priority, record.order);
         self.schedule.remove(number, line);
+        self.lingering.release(number);
         let now = self.now.wall;
         let interruption = Interruption {
             started: end.in_flight.at,

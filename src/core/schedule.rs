@@ -72,6 +72,14 @@ impl Line {
 
 const RANKS: usize = 4;
 
+/// By rank.
+const PRIORITIES: [Priority; RANKS] = [
+    Priority::Urgent,
+    Priority::High,
+    Priority::Normal,
+    Priority::Low,
+];
+
 fn rank(priority: Priority) -> u8 {
     match priority {
         Priority::Urgent => 0,
@@ -176,12 +184,6 @@ impl Schedule {
 
     /// The next job of a queue, without taking it.
     pub(crate) fn first(&self, queue: u16) -> Option<(Order, Priority)> {
-        const PRIORITIES: [Priority; RANKS] = [
-            Priority::Urgent,
-            Priority::High,
-            Priority::Normal,
-            Priority::Low,
-        ];
         PRIORITIES.into_iter().find_map(|priority| {
             let &(since, number) = self.line((queue, priority))?.first()?;
             Some((
@@ -210,6 +212,25 @@ impl Schedule {
         let wall = self.by_wall.first_key_value().map(|(&(due, _), _)| due);
         let steady = self.by_delay.first_key_value().map(|(&(due, _), _)| due);
         (wall, steady)
+    }
+
+    /// Where every job waits.
+    #[cfg(feature = "testing")]
+    pub(super) fn places(&self) -> BTreeMap<JobNumber, super::place::Place> {
+        let mut places = BTreeMap::new();
+        for (queue, lines) in (0..).zip(&self.ready) {
+            for (line, priority) in lines.iter().zip(PRIORITIES) {
+                let of_line = line.iter();
+                places.extend(of_line.map(|&(since, number)| (number, (queue, priority, since))));
+            }
+        }
+        for (&(due, number), &(queue, priority)) in &self.by_wall {
+            places.insert(number, (queue, priority, due));
+        }
+        for (&(due, number), &(queue, priority)) in &self.by_delay {
+            places.insert(number, (queue, priority, Timestamp(due.0)));
+        }
+        places
     }
 
     pub(crate) fn ready_count(&self) -> u64 {

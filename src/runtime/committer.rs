@@ -62,7 +62,6 @@ impl Committer {
 
     /// The committer's thread: turn after turn, until the manager is shut down or the store fails.
     pub(crate) fn run(mut self) {
-        let shared = Arc::clone(&self.shared);
         let mut taken = None;
         let ended = panics::catch(|| self.turns(&mut taken));
         let failure = match ended {
@@ -74,9 +73,15 @@ impl Committer {
                     "the committer panicked at {}: {}",
                     caught.location, caught.message
                 );
-                Some(StoreError::unknown(act, &shared.location, cause))
+                Some(StoreError::unknown(act, &self.shared.location, cause))
             }
         };
+        self.finish(failure, taken);
+    }
+
+    /// What follows the last turn, which took `taken`: the end in order, or after a failure.
+    pub(super) fn finish(mut self, failure: Option<StoreError>, taken: Option<Taken>) {
+        let shared = Arc::clone(&self.shared);
         if let Some(cause) = failure {
             let cause = Arc::new(cause);
             let now = shared.clock.now().wall;
@@ -173,7 +178,7 @@ impl Committer {
     }
 
     /// Until when the committer may sleep if nobody calls.
-    fn next_wake(&self) -> Option<Steady> {
+    pub(super) fn next_wake(&self) -> Option<Steady> {
         /// A sleep towards a wall time is cut into pieces, because the clock may be set meanwhile.
         const PIECE: Duration = Duration::from_secs(30);
         let pools = self.shared.pools.iter();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jobkeep_store::{JobNumber, Kept, Key};
+use jobkeep_store::{JobNumber, Kept, Key, Timestamp};
 
 use super::command::Command;
 use super::panics;
@@ -19,30 +19,53 @@ use crate::sync::Arc;
 /// Runs a claimed job and says what is to be recorded.
 pub(super) fn execute(shared: &Arc<Shared>, handed: Handed, running: &Arc<Running>) -> Command {
     let (number, token) = (handed.order.number, handed.token);
-    attempt(shared, handed, running).unwrap_or_else(|reason| Command::Unreadable {
+    let begun = begin(shared, handed, running);
+    let ended = begun.and_then(|begun| end(shared, begun, running));
+    ended.unwrap_or_else(|reason| Command::Unreadable {
         number,
         token,
         reason,
     })
 }
 
-fn attempt(
+/// Loads the job and starts its time.
+pub(super) fn begin(
     shared: &Arc<Shared>,
     handed: Handed,
     running: &Arc<Running>,
+) -> Result<Begun, String> {
+    let loaded = load(shared, handed)?;
+    let begun = shared.clock.now();
+    let started = begun.wall;
+    limit(shared, &loaded.hand, loaded.origins, running, begun);
+    let thread: String = std::thread::current().name().unwrap_or_default().into();
+    let record = &loaded.hand.record;
+    shared.observe(|| Event::started(running.number, record, thread.clone(), started));
+    Ok(Begun {
+        loaded,
+        started,
+        thread,
+    })
+}
+
+/// Runs the job and settles it.
+pub(super) fn end(
+    shared: &Arc<Shared>,
+    begun: Begun,
+    running: &Arc<Running>,
 ) -> Result<Command, String> {
-    let (number, token) = (handed.order.number, handed.token);
+    let Begun {
+        loaded,
+        started,
+        thread,
+    } = begun;
     let Loaded {
         hand,
         payload,
         origins,
         handler,
-    } = load(shared, handed)?;
-    let begun = shared.clock.now();
-    let started = begun.wall;
-    limit(shared, &hand, origins, running, begun);
-    let thread: String = std::thread::current().name().unwrap_or_default().into();
-    shared.observe(|| Event::started(number, &hand.record, thread.clone(), started));
+    } = loaded;
+    let (number, token) = (running.number, hand.token);
     let (outcome, hand) = run(shared, hand, &payload, &*handler, running);
     let Hand {
         record,
@@ -94,9 +117,16 @@ fn limit(shared: &Shared, hand: &Hand, origins: Origins, running: &Arc<Running>,
     }
 }
 
+/// An attempt between its beginning and its end.
+pub(super) struct Begun {
+    pub(super) loaded: Loaded,
+    started: Timestamp,
+    thread: String,
+}
+
 /// A job in hand.
-struct Loaded {
-    hand: Hand,
+pub(super) struct Loaded {
+    pub(super) hand: Hand,
     payload: Vec<u8>,
     origins: Origins,
     handler: Arc<dyn Handler>,

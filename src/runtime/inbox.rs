@@ -306,6 +306,12 @@ impl Inbox {
         self.arrived.wake_one();
     }
 
+    /// Something wants the committer to look at once.
+    #[cfg(feature = "testing")]
+    pub(super) fn is_nudged(&self) -> bool {
+        self.state.lock().hurry
+    }
+
     /// Lets in workers only, from now on.
     pub(crate) fn drain(&self) {
         self.narrow(Intake::Draining);

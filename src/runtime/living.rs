@@ -96,6 +96,12 @@ pub(super) fn stuck_in(store: StoreId) -> Vec<Stuck> {
     of_store.map(|(_, stuck)| stuck.clone()).collect()
 }
 
+/// The process died, for a simulation: none of its threads is left.
+#[cfg(feature = "testing")]
+pub(super) fn forget(store: StoreId) {
+    living().threads.retain(|(of, _), _| *of != store.0);
+}
+
 /// Has an inbox told of returns.
 pub(super) fn watch(store: StoreId, inbox: &Arc<Inbox>) {
     let mut living = living();

@@ -29,6 +29,8 @@ mod read;
 mod recover;
 mod shared;
 mod signal;
+#[cfg(feature = "testing")]
+pub(crate) mod simulation;
 mod start;
 mod step;
 mod waiters;

@@ -7,7 +7,9 @@ use super::committer::{Committer, defect};
 use super::execute::jitter_seed;
 use super::pool::Overdue;
 use super::read::may_pass;
+use super::shared::FindError;
 use super::start::start_substitute;
+use super::step::find_failed;
 use crate::core::{self, Found, Outcome, Run};
 use crate::event::Event;
 
@@ -22,10 +24,11 @@ impl Committer {
             for overdue in overdue {
                 self.pending.push_back(Command::TimeOut(overdue));
                 // Where none can be started, the pool has one thread less until the stuck one returns.
-                if let Some(place) = pool.wants_substitute()
-                    && let Ok(thread) = start_substitute(&self.shared, pool, place)
-                {
-                    self.shared.ending.keep_thread(thread);
+                if let Some(place) = pool.wants_substitute() {
+                    match start_substitute(&self.shared, pool, place) {
+                        Ok(thread) => self.shared.ending.keep_thread(thread),
+                        Err(_) => pool.no_substitute(),
+                    }
                 }
             }
         }
@@ -44,15 +47,13 @@ impl Committer {
         let Some(limit) = limit else {
             return Ok(());
         };
-        let mut record = match self.find(number)? {
+        let mut record = match self.found(number)? {
             Ok(Found::Live(record)) => record,
             Ok(Found::Done(_) | Found::Nowhere) => return Ok(()),
-            // A failure that passes must not park the job: the store is opened anew first.
-            Err(error) if !self.again && error.as_store().is_some_and(may_pass) => {
-                let location = &self.shared.location;
-                return Err(StoreError::failed("time a job out", location, error));
-            }
-            Err(error) => {
+            // The store is opened anew first, and the job looked for again.
+            Err(FindError::Store(cause)) if may_pass(&cause) && !self.again => return Err(cause),
+            Err(cause) => {
+                let error = find_failed(number, cause);
                 self.engine
                     .park_unreadable(number, token, error.to_string());
                 return Ok(());

@@ -54,6 +54,8 @@ struct State {
     deadlines: BTreeSet<(Steady, JobNumber)>,
     /// Threads that are not stuck: as many as there are workers, or fewer.
     able: usize,
+    /// Threads beyond the workers: each stands in for a stuck one, or is about to.
+    substitutes: usize,
     /// The place of the last thread that was started.
     place: usize,
     /// Jobs that workers were done with since the committer last looked.
@@ -140,6 +142,7 @@ impl Pool {
             asleep: 0,
             deadlines: BTreeSet::new(),
             able: workers,
+            substitutes: 0,
             place: workers,
             finished: 0,
             living: 0,
@@ -238,6 +241,7 @@ impl Pool {
         state.able += usize::from(was_stuck && vacant);
         let retires = was_stuck && !vacant && self.workers > 0;
         state.idle += usize::from(!retires);
+        state.substitutes = state.substitutes.saturating_sub(usize::from(retires));
         let haste = if 4 * state.shelf.len() > state.filled {
             Haste::Soon
         } else {
@@ -314,10 +318,11 @@ impl Pool {
     /// the pool stops.
     pub(crate) fn wants_substitute(&self) -> Option<usize> {
         let mut state = self.state.lock();
-        let most = self.workers + self.most_substitutes;
-        if state.stopping || self.workers == 0 || state.living >= most {
+        let enough = state.substitutes >= self.most_substitutes;
+        if state.stopping || self.workers == 0 || enough {
             return None;
         }
+        state.substitutes += 1;
         state.place += 1;
         Some(state.place)
     }
@@ -330,8 +335,15 @@ impl Pool {
         if vacant {
             state.able += 1;
             state.idle += 1;
+        } else {
+            state.substitutes -= 1;
         }
         vacant
+    }
+
+    /// The new thread could not be started.
+    pub(crate) fn no_substitute(&self) {
+        self.state.lock().substitutes -= 1;
     }
 
     /// The next job for a worker, or `None` when it is to end.
@@ -376,6 +388,13 @@ impl Pool {
             return None;
         }
         state.take(thread)
+    }
+
+    /// A worker is free, and no job was handed over to it.
+    #[cfg(feature = "testing")]
+    pub(crate) fn has_free_worker(&self) -> bool {
+        let state = self.state.lock();
+        !state.stopping && state.idle > state.shelf.len()
     }
 
     /// There are jobs on the shelf.

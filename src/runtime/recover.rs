@@ -95,9 +95,9 @@ impl Committer {
     fn roll_back(&mut self, failed: Option<Group>, cause: &StoreError) -> Result<(), StoreError> {
         self.take_back();
         self.settled.clear();
-        if let Some(group) = failed {
-            self.refill(group);
-        }
+        // It may have failed before it was complete.
+        let group = failed.unwrap_or_else(|| self.engine.abandon_group());
+        self.refill(group);
         for command in self.stepped.drain(..).rev() {
             self.pending.push_front(command);
         }

@@ -16,7 +16,7 @@ use super::health::HealthBoard;
 use super::inbox::{Haste, Inbox};
 use super::living::{stuck_in, watch};
 use super::lost::Lost;
-use super::pool::Pool;
+use super::pool::{Done, Pool};
 use super::shared::Shared;
 use super::waiters::Waiters;
 use super::{execute, panics};
@@ -409,13 +409,7 @@ pub(super) fn work(shared: &Arc<Shared>, pool: &Pool) {
     while let Some((handed, running)) = pool.next(&thread, &shared.clock) {
         let number = handed.order.number;
         let command = execute::execute(shared, handed, &running);
-        let done = pool.done(number);
-        // Where nobody reads it any more, the committer's last word names the job.
-        drop(shared.inbox.report(command, done.haste));
-        if done.was_stuck {
-            shared.has_returned(number);
-        }
-        if done.retires {
+        if report(shared, pool, command, number).retires {
             break;
         }
     }
@@ -426,6 +420,17 @@ fn end(shared: &Shared, pool: &Pool) {
     pool.thread_ended();
     // The committer may be waiting for the last of us.
     shared.inbox.nudge();
+}
+
+/// A worker is done with its job, which ended like this.
+pub(super) fn report(shared: &Shared, pool: &Pool, command: Command, number: JobNumber) -> Done {
+    let done = pool.done(number);
+    // Where nobody reads it any more, the committer's last word names the job.
+    drop(shared.inbox.report(command, done.haste));
+    if done.was_stuck {
+        shared.has_returned(number);
+    }
+    done
 }
 
 /// Stops what was started, unless everything was.

@@ -229,12 +229,20 @@ impl Committer {
     }
 
     /// The job as this group has left it.
-    pub(super) fn find(&mut self, number: JobNumber) -> Result<Result<Found, Error>, StoreError> {
+    pub(super) fn found(
+        &mut self,
+        number: JobNumber,
+    ) -> Result<Result<Found, FindError>, StoreError> {
         if self.engine.touches(number) {
             // What the store shows of it is not what this group has made of it.
             self.commit()?;
         }
-        let found = self.shared.find(number);
+        Ok(self.shared.find(number))
+    }
+
+    /// The same, for whoever asks.
+    fn find(&mut self, number: JobNumber) -> Result<Result<Found, Error>, StoreError> {
+        let found = self.found(number)?;
         if matches!(found, Ok(Found::Nowhere)) && self.shared.lost.contains(number) {
             // It was refused after its caller had looked.
             return Ok(Err(Error::lost(number)));

@@ -1,7 +1,8 @@
 //! What a running job asks of its manager.
 
-use jobkeep_store::JobNumber;
+use jobkeep_store::{JobNumber, Kept};
 
+use super::asked::Asked;
 use super::command::Command;
 use super::inbox::WhenFull;
 use super::shared::Shared;
@@ -25,6 +26,28 @@ impl Runtime for Shared {
         hand: &mut Hand,
         payload: Vec<u8>,
     ) -> Result<(), Error> {
+        let act = format!("checkpoint job {number}");
+        let (asked, kept) = self.leave_checkpoint(&act, number, hand, payload.clone())?;
+        asked.wait(&act, &self.inbox)?;
+        hand.keep(kept, payload);
+        Ok(())
+    }
+
+    fn check(&self, draft: &Draft) -> Result<(), Error> {
+        self.check_draft(draft).map(drop)
+    }
+}
+
+impl Shared {
+    /// Leaves a running job with this payload for the committer. Also gives how its record is to keep
+    /// that, once the answer is here.
+    pub(super) fn leave_checkpoint(
+        &self,
+        act: &str,
+        number: JobNumber,
+        hand: &Hand,
+        payload: Vec<u8>,
+    ) -> Result<(Asked<()>, Kept), Error> {
         let (size, limit) = (payload.len(), self.config.payload_limit);
         if size > limit {
             return Err(Error::checkpoint_too_large(number, size, limit));
@@ -35,28 +58,18 @@ impl Runtime for Shared {
             queue: 0,
             known: false,
         });
-        let (job, kept) = core::checkpoint(record, &hand.stored, origins, payload.clone())
+        let (job, kept) = core::checkpoint(record, &hand.stored, origins, payload)
             .map_err(|cause| Error::checkpoint_codec(number, cause))?;
         let token = hand.token;
-        let act = format!("checkpoint job {number}");
-        self.inbox
-            .ask(&act, WhenFull::Wait, |reply| Command::Checkpoint {
-                number,
-                token,
-                job: Box::new(job),
-                reply,
-            })?;
-        hand.record.payload = kept;
-        hand.checkpoint = Some(payload);
-        Ok(())
+        let checkpoint = |reply| Command::Checkpoint {
+            number,
+            token,
+            job: Box::new(job),
+            reply,
+        };
+        Ok((self.inbox.leave(&act, WhenFull::Wait, checkpoint)?, kept))
     }
 
-    fn check(&self, draft: &Draft) -> Result<(), Error> {
-        self.check_draft(draft).map(drop)
-    }
-}
-
-impl Shared {
     /// Encodes the jobs that follow a success; other outcomes have none.
     pub(super) fn follow_ups(
         &self,

@@ -72,6 +72,11 @@
 mod clock;
 mod enqueued;
 mod kit;
+#[doc(hidden)]
+pub mod simulation {
+    //! For this project's own simulation. It promises nothing to anybody else.
+    pub use crate::runtime::simulation::{Answer, Attempt, Process};
+}
 
 pub use clock::ManualClock;
 pub use jobkeep_store::conformance::{Fault, Faults, FaultyStore, Lasting, Operation};

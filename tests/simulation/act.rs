@@ -1,0 +1,546 @@
+//! One step of a history.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, UNIX_EPOCH};
+
+use jobkeep::testing::{Fault, Lasting, Operation};
+use jobkeep::{Draft, NewJob, Priority, Timestamp};
+use jobkeep_store::{Due, JobNumber, Key, Paused, State, Token, open_row};
+
+use crate::check::{Model, Offer, Op, Row, Verdict, place};
+use crate::steps::{Bad, End, New, Step, When};
+use crate::world::{
+    Asked, OnWorker, QUEUES, SCRIPT, SHARED_ATTEMPTS, START, Work, World, id, is_shared,
+};
+
+impl World {
+    pub(crate) fn step(&mut self, step: Step) -> Verdict {
+        self.tally.steps += 1;
+        if self.process.is_none() {
+            self.open(None)?;
+        }
+        match step {
+            Step::Enqueue(new) => self.enqueue(&[new]),
+            Step::Batch(one, other) => self.enqueue(&[one, other]),
+            Step::Turn => self.turn(None),
+            Step::BadTurn(bad) => self.turn(Some(bad)),
+            Step::Heal => {
+                self.full = false;
+                self.faults.disarm();
+                Ok(())
+            }
+            Step::Take(queue) => self.take(queue % QUEUES.len()),
+            Step::Checkpoint(pick) => self.checkpoint(pick),
+            Step::End(pick, end) => self.end(pick, end),
+            Step::Cancel(pick) => self.operate(pick, Op::Cancel),
+            Step::Retry(pick) => self.operate(pick, Op::Retry),
+            Step::Remove(pick) => self.operate(pick, Op::Remove),
+            Step::Pause(queue) => self.pause(queue, true),
+            Step::Resume(queue) => self.pause(queue, false),
+            Step::Advance(ms) => {
+                self.advance(ms);
+                Ok(())
+            }
+            Step::SetWall(by) => {
+                let wall = self.wall().0.saturating_add_signed(by).max(START);
+                self.clock.set_wall(Timestamp(wall));
+                Ok(())
+            }
+            Step::Crash => self.crash(),
+            Step::Torn(done) => self.torn(done),
+            Step::BadOpen(nth) => {
+                self.crash()?;
+                let fault = Fault::nth(Operation::Any, nth);
+                self.open(Some(if nth % 2 == 0 {
+                    fault.but_done()
+                } else {
+                    fault
+                }))
+            }
+            Step::ShutDown(turns) => self.shut_down(turns),
+            Step::Usurp => self.usurp(),
+        }
+    }
+
+    pub(crate) fn advance(&mut self, ms: u64) {
+        let span = Duration::from_millis(ms);
+        self.clock.advance(span);
+        self.steady = self.steady.after(span);
+    }
+
+    fn draft(&mut self, new: &New) -> (Draft, u64) {
+        let id = id(new.key, self.next_id);
+        self.next_id += 1;
+        let shared = is_shared(id);
+        let pad = "x".repeat(if new.large && !shared { 700 } else { 0 });
+        let attempts = if shared {
+            SHARED_ATTEMPTS
+        } else {
+            new.attempts
+        };
+        let priorities = [
+            Priority::Normal,
+            Priority::Urgent,
+            Priority::High,
+            Priority::Low,
+        ];
+        let mut job = NewJob::new(Work { id, runs: 0, pad })
+            .queue(QUEUES[new.queue].0)
+            .priority(priorities[new.priority % 4])
+            .attempts(attempts)
+            .backoff(Duration::from_secs(2), Duration::from_secs(20));
+        job = match new.when {
+            When::Now => job,
+            When::After(ms) => job.delay(Duration::from_millis(ms)),
+            When::At(ms) => job.run_at(UNIX_EPOCH + Duration::from_millis(self.wall().0 + ms)),
+        };
+        if let Some(key) = new.key {
+            job = job.key(key.to_string());
+        }
+        if let Some(ms) = new.timeout {
+            job = job.timeout(Duration::from_millis(ms));
+        }
+        self.offer(id, new.key, attempts, None);
+        (job.draft().unwrap(), id)
+    }
+
+    fn offer(&mut self, id: u64, key: Option<u64>, attempts: u32, follows: Option<JobNumber>) {
+        let offer = Offer {
+            key,
+            attempts,
+            number: None,
+            refused: false,
+            follows: follows.filter(|_| !is_shared(id)),
+        };
+        self.model.offers.entry(id).or_insert(offer);
+    }
+
+    fn enqueue(&mut self, new: &[New]) -> Verdict {
+        let (drafts, ids): (Vec<_>, Vec<_>) = new.iter().map(|new| self.draft(new)).unzip();
+        let Some(process) = &self.process else {
+            return Ok(());
+        };
+        if new.iter().all(|new| new.buffered && new.key.is_none()) {
+            match process.buffer(drafts) {
+                Ok(first) => {
+                    for (number, id) in (first.0..).zip(ids) {
+                        if let Some(offer) = self.model.offers.get_mut(&id) {
+                            offer.number = Some(JobNumber(number));
+                        }
+                    }
+                }
+                Err(_) => self.model.refuse(&ids)?,
+            }
+            return Ok(());
+        }
+        match process.enqueue(drafts) {
+            Ok(answer) => self.asked.push(Asked::Accept(answer, ids)),
+            Err(_) => self.model.refuse(&ids)?,
+        }
+        Ok(())
+    }
+
+    fn operate(&mut self, pick: usize, op: Op) -> Verdict {
+        let (rows, process) = (&self.model.rows, &self.process);
+        let (Some(&number), Some(process)) = (
+            rows.keys().nth(pick.checked_rem(rows.len()).unwrap_or(0)),
+            process,
+        ) else {
+            return Ok(());
+        };
+        let answer = match op {
+            Op::Cancel => process.cancel(number),
+            Op::Retry => process.retry(number),
+            Op::Remove => process.remove(number),
+        };
+        if let Ok(answer) = answer {
+            self.model.ops.push((number, op));
+            self.asked.push(Asked::Operate(answer, number, op));
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self, queue: usize, paused: bool) -> Verdict {
+        let (name, _) = QUEUES[queue % QUEUES.len()];
+        if let Some(process) = &self.process {
+            let answer = if paused {
+                process.pause(name)
+            } else {
+                process.resume(name)
+            };
+            self.asked.extend(answer.map(Asked::Other));
+        }
+        Ok(())
+    }
+
+    fn arm(&self, bad: Bad) {
+        let commit = |nth| Fault::nth(Operation::Commit, nth);
+        self.faults.arm(match bad {
+            Bad::Commit(nth) => commit(nth),
+            Bad::CommitDone(nth) => commit(nth).but_done(),
+            Bad::UntilReopened(nth) => commit(nth).lasting(Lasting::UntilReopened),
+            Bad::Full => commit(1).full().lasting(Lasting::UntilDisarmed),
+            Bad::Unknown(false) => commit(1).unknown(),
+            Bad::Unknown(true) => commit(1).unknown_but_done(),
+            Bad::Reopen(nth) => {
+                self.faults.arm(Fault::next(Operation::Reopen));
+                commit(nth)
+            }
+            Bad::Get(nth) => Fault::nth(Operation::Get, nth),
+            Bad::Scan(nth) => Fault::nth(Operation::Scan, nth),
+        });
+    }
+
+    pub(crate) fn turn(&mut self, bad: Option<Bad>) -> Verdict {
+        let Some(mut process) = self.process.take() else {
+            return Ok(());
+        };
+        if let Some(bad) = bad {
+            self.arm(bad);
+            self.full |= bad == Bad::Full;
+        }
+        let before = self.model.in_flight.clone();
+        self.model.written.clear();
+        let turned = process.turn();
+        self.settle_faults(bad);
+        self.follow()?;
+        self.answers()?;
+        self.model.nothing_is_lost()?;
+        match turned {
+            Ok(()) => {
+                let works = process.works();
+                self.process = Some(process);
+                if works && !self.lies {
+                    self.look(&before, bad.is_some())?;
+                }
+            }
+            Err(cause) => {
+                let may = match bad {
+                    Some(Bad::Unknown(_) | Bad::Reopen(_)) => true,
+                    // The store refuses, and is to be read anew.
+                    Some(Bad::Get(_) | Bad::Scan(_)) => self.full,
+                    _ => false,
+                };
+                let text = cause.to_string();
+                if !may || text.contains("panicked") {
+                    return Err(format!("the manager has ended after {bad:?}: {text}"));
+                }
+                self.ended();
+            }
+        }
+        Ok(())
+    }
+
+    fn settle_faults(&mut self, bad: Option<Bad>) {
+        if bad.is_some() && self.faults.is_spent() {
+            self.tally.faults += 1;
+        }
+        self.faults.disarm();
+        if self.full {
+            self.arm(Bad::Full);
+        }
+    }
+
+    /// The manager has ended, and the process lives on: threads that are at a job stay there.
+    fn ended(&mut self) {
+        self.tally.ends += 1;
+        self.process = None;
+        self.asked.clear();
+        self.model.ops.clear();
+        self.model.manager_ended();
+        for worker in &mut self.workers {
+            worker.ours = false;
+            worker.waits = false;
+        }
+    }
+
+    fn answers(&mut self) -> Verdict {
+        for asked in std::mem::take(&mut self.asked) {
+            match asked {
+                Asked::Accept(mut answer, ids) => match answer.take() {
+                    None => self.asked.push(Asked::Accept(answer, ids)),
+                    Some(Ok(numbers)) if !self.lies => {
+                        self.tally.accepted += numbers.len() as u64;
+                        self.model.acknowledge(&numbers, &ids)?;
+                    }
+                    Some(Err(error)) if !error.is_unknown() => self.model.refuse(&ids)?,
+                    Some(_) => {}
+                },
+                Asked::Operate(mut answer, number, op) => match answer.take() {
+                    None => self.asked.push(Asked::Operate(answer, number, op)),
+                    Some(_) => self.model.forget_op(number, op),
+                },
+                Asked::Other(mut answer) => {
+                    if answer.take().is_none() {
+                        self.asked.push(Asked::Other(answer));
+                    }
+                }
+            }
+        }
+        for worker in self.workers.iter_mut().filter(|worker| worker.waits) {
+            if worker.attempt.settle_checkpoint() {
+                worker.waits = false;
+                if let Some(current) = self.model.current.get_mut(&worker.attempt.number()) {
+                    current.checkpoints = 0;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The job is ready, and nothing keeps it from being claimed.
+    pub(crate) fn is_due(&self, number: JobNumber, row: &Row) -> bool {
+        let due = match row.record.state {
+            State::Ready => true,
+            // What falls due is looked at before ends are.
+            _ if self.model.written.contains(&number) => false,
+            State::Scheduled { due, by: Due::Wall } => due <= self.wall(),
+            State::Scheduled {
+                due,
+                by: Due::Delay,
+            } => due <= self.steady,
+            _ => false,
+        };
+        let elsewhere = self.model.in_flight.contains_key(&number);
+        due && !row.done && !elsewhere && !self.model.current.contains_key(&number)
+    }
+
+    fn look(&self, before: &BTreeMap<JobNumber, Token>, faulty: bool) -> Verdict {
+        let Some(process) = &self.process else {
+            return Ok(());
+        };
+        process.check_schedule()?;
+        if faulty || self.draining {
+            return Ok(());
+        }
+        let paused: Paused = match self.disk.row(Key::PAUSED) {
+            Some(row) => open_row(Key::PAUSED, &row).map_err(|cause| cause.to_string())?,
+            None => Paused::default(),
+        };
+        let suspected = |row: &Row| row.record.unclean_ends >= 2;
+        for (queue, (name, _)) in QUEUES.iter().enumerate() {
+            if paused.queues.iter().any(|paused| paused.as_str() == *name) {
+                continue;
+            }
+            let of_queue = |row: &&Row| row.record.queue.as_str() == *name && !suspected(row);
+            let rows = self.model.rows.iter().filter(|(_, row)| of_queue(row));
+            let due = rows.filter(|(number, row)| self.is_due(**number, row));
+            let Some(first) = due.map(|(number, row)| place(*number, &row.record)).min() else {
+                continue;
+            };
+            let claimed = self.model.in_flight.iter();
+            let claimed = claimed.filter(|(number, token)| before.get(number) != Some(token));
+            let claimed =
+                claimed.filter_map(|(number, _)| Some((*number, self.model.rows.get(number)?)));
+            let last = claimed
+                .filter(|(_, row)| of_queue(row))
+                .map(|(number, row)| place(number, &row.record))
+                .max();
+            if last.is_some_and(|last| last > first) {
+                return Err(format!("{last:?} is claimed before {first:?}"));
+            }
+            let alone = self
+                .model
+                .rows
+                .values()
+                .any(|row| !row.done && suspected(row));
+            if process.has_room(queue) && !alone && process.is_idle() && !process.looks_again() {
+                return Err(format!("{first:?} waits, and a worker of `{name}` is free"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn take(&mut self, queue: usize) -> Verdict {
+        let busy = self
+            .workers
+            .iter()
+            .filter(|at| at.ours && at.queue == queue)
+            .count();
+        let Some(process) = &self.process else {
+            return Ok(());
+        };
+        if busy >= QUEUES[queue].1 || self.draining {
+            return Ok(());
+        }
+        if let Some(attempt) = process.take(queue) {
+            self.tally.attempts += 1;
+            self.model.begin(attempt.number(), attempt.token())?;
+            if let Some(reason) = attempt.failure() {
+                return Err(format!(
+                    "job {} cannot be loaded: {reason}",
+                    attempt.number()
+                ));
+            }
+            self.workers.push(OnWorker {
+                attempt,
+                ours: true,
+                queue,
+                waits: false,
+            });
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&mut self, pick: usize) -> Verdict {
+        let count = self.workers.len();
+        let Some(worker) = self.workers.get_mut(pick.checked_rem(count).unwrap_or(0)) else {
+            return Ok(());
+        };
+        let number = worker.attempt.number();
+        if let Some(row) = self.model.rows.get(&number)
+            && worker.ours
+            && !worker.waits
+        {
+            let pad = "x".repeat(700 * (pick % 2));
+            worker.waits = worker.attempt.checkpoint(&Work {
+                id: row.id,
+                runs: 100,
+                pad,
+            });
+            if let Some(current) = self.model.current.get_mut(&number).filter(|_| worker.waits) {
+                current.checkpoints += 1;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn end(&mut self, pick: usize, end: End) -> Verdict {
+        let at = pick.checked_rem(self.workers.len()).unwrap_or(0);
+        if self.workers.get(at).is_none_or(|worker| worker.waits) {
+            return Ok(());
+        }
+        let worker = self.workers.swap_remove(at);
+        let number = worker.attempt.number();
+        if let End::Follow(count, key) = end {
+            for n in 0..count {
+                let key = key.filter(|_| n == 0);
+                let id = id(key, self.next_id + n);
+                self.offer(id, key, SHARED_ATTEMPTS, Some(number));
+            }
+        }
+        SCRIPT.set((end, self.next_id));
+        self.next_id += 3;
+        self.model.thread_returns(number, end);
+        worker.attempt.end();
+        Ok(())
+    }
+
+    pub(crate) fn crash(&mut self) -> Verdict {
+        self.tally.crashes += 1;
+        if let Some(process) = self.process.take() {
+            process.forget_threads();
+        }
+        self.die()
+    }
+
+    fn die(&mut self) -> Verdict {
+        self.workers.clear();
+        self.asked.clear();
+        self.model.ops.clear();
+        self.model.current.clear();
+        if self.lies {
+            self.tally.lies += 1;
+            self.disk
+                .forget(usize::try_from(self.tally.steps % 7).unwrap());
+            self.model.load(&self.disk)?;
+        }
+        Ok(())
+    }
+
+    fn torn(&mut self, done: bool) -> Verdict {
+        let Some(mut process) = self.process.take() else {
+            return Ok(());
+        };
+        self.arm(Bad::Unknown(done));
+        let died = process.turn_or_die();
+        self.settle_faults(Some(Bad::Unknown(done)));
+        self.follow()?;
+        if died {
+            self.tally.torn += 1;
+            self.process = Some(process);
+            return self.crash();
+        }
+        self.process = Some(process);
+        self.answers()
+    }
+
+    fn shut_down(&mut self, turns: usize) -> Verdict {
+        if let Some(process) = &self.process {
+            process.drain();
+        }
+        self.draining = true;
+        for _ in 0..turns {
+            if let Some(at) = self.workers.iter().position(|worker| worker.ours) {
+                self.end(at, End::Succeed)?;
+            }
+            self.turn(None)?;
+        }
+        let Some(mut process) = self.process.take() else {
+            return Ok(());
+        };
+        let report = process
+            .end()
+            .map_err(|cause| format!("at a shutdown: {cause}"))?;
+        self.follow()?;
+        self.answers()?;
+        let at_work = self.workers.iter().filter(|worker| worker.ours);
+        let mut at_work: Vec<_> = at_work.map(|worker| worker.attempt.number()).collect();
+        at_work.sort_unstable();
+        let reported = report.still_running.iter().map(|still| still.job);
+        if !reported.eq(at_work.iter().copied()) {
+            return Err(format!("{at_work:?} run, and the report is {report:?}"));
+        }
+        self.ended();
+        Ok(())
+    }
+
+    fn usurp(&mut self) -> Verdict {
+        let Some(mut old) = self.process.take() else {
+            return Ok(());
+        };
+        old.forget_threads();
+        self.tally.crashes += 1;
+        self.die()?;
+        self.open(None)?;
+        self.enqueue_at(&mut old)
+    }
+
+    /// A process that has lost its store writes nothing to it.
+    fn enqueue_at(&mut self, old: &mut jobkeep::testing::simulation::Process) -> Verdict {
+        let pad = String::new();
+        let job = NewJob::new(Work {
+            id: 0,
+            runs: 0,
+            pad,
+        });
+        drop(old.enqueue(vec![job.draft().unwrap()]));
+        let turned = old.turn();
+        old.forget_threads();
+        if !self.disk.commits().is_empty() {
+            return Err("a process that has lost its store writes to it".into());
+        }
+        match turned {
+            Err(_) => Ok(()),
+            // It is full, and told to wait.
+            Ok(()) if !old.works() => Ok(()),
+            Ok(()) => Err("a process that has lost its store goes on".into()),
+        }
+    }
+}
+
+impl Model {
+    /// These are not accepted, and never will be.
+    fn refuse(&mut self, ids: &[u64]) -> Verdict {
+        for id in ids.iter().filter(|id| !is_shared(**id)) {
+            if let Some(offer) = self.offers.get_mut(id) {
+                offer.refused = true;
+                let number = offer.number.filter(|number| self.rows.contains_key(number));
+                if let Some(number) = number.filter(|_| !self.lied) {
+                    return Err(format!("job {number} was refused, and is there"));
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,569 @@
+//! What must hold, checked at every commit against what is known to have been asked and done.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use jobkeep_store::{
+    AttemptEnd, InFlight, JobNumber, JobRecord, Kept, Key, ParkReason, Priority, Space, State,
+    StateKind, Timestamp, Token, open_row,
+};
+
+use crate::disk::{Commit, Disk};
+use crate::steps::End;
+use crate::world::{AT_MOST, FAILURES, KEY_RETENTION, SUCCESSES, Work, is_shared};
+
+pub(crate) type Verdict<T = ()> = Result<T, String>;
+
+/// A job that somebody wanted accepted.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    pub(crate) key: Option<u64>,
+    pub(crate) attempts: u32,
+    pub(crate) number: Option<JobNumber>,
+    /// Its caller was told that it is not accepted.
+    pub(crate) refused: bool,
+    /// It is accepted with the success of this job only.
+    pub(crate) follows: Option<JobNumber>,
+}
+
+/// An attempt, from its beginning until its end is known to be written.
+#[derive(Debug)]
+pub(crate) struct Current {
+    /// How it ended, as its worker said.
+    pub(crate) ended: Option<End>,
+    /// Nothing that it says counts any more.
+    pub(crate) over: bool,
+    pub(crate) checkpoints: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Op {
+    Cancel,
+    Retry,
+    Remove,
+}
+
+/// A job as the store has it.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) record: JobRecord,
+    pub(crate) done: bool,
+    /// The wall clock at the commit that ended it.
+    pub(crate) ended: Timestamp,
+    /// The id in its payload.
+    pub(crate) id: u64,
+}
+
+#[derive(Default)]
+pub(crate) struct Model {
+    pub(crate) rows: BTreeMap<JobNumber, Row>,
+    /// Payloads that stand apart.
+    bodies: HashMap<JobNumber, Vec<u8>>,
+    pub(crate) offers: HashMap<u64, Offer>,
+    pub(crate) current: BTreeMap<JobNumber, Current>,
+    pub(crate) ops: Vec<(JobNumber, Op)>,
+    pub(crate) in_flight: BTreeMap<JobNumber, Token>,
+    /// Jobs whose rows were written in this turn.
+    pub(crate) written: BTreeSet<JobNumber>,
+    /// Jobs that an operator removed, and their keys with them.
+    removed: BTreeSet<JobNumber>,
+    /// The latest that the wall clock ever showed: a key that was let go of stays so.
+    latest: Timestamp,
+    /// Jobs that were acknowledged.
+    pub(crate) acknowledged: BTreeSet<JobNumber>,
+    /// Finished jobs before retention had its turn.
+    done: usize,
+    /// Acknowledged commits may have vanished: little is left to be held.
+    pub(crate) lied: bool,
+}
+
+/// The place of a job in the order of starts.
+pub(crate) type Place = (std::cmp::Reverse<Priority>, Timestamp, JobNumber);
+
+pub(crate) fn place(number: JobNumber, record: &JobRecord) -> Place {
+    let since = match record.state {
+        State::Scheduled { due, .. } => due,
+        _ => record.order,
+    };
+    (std::cmp::Reverse(record.priority), since, number)
+}
+
+impl Model {
+    pub(crate) fn new(lied: bool) -> Self {
+        Self {
+            lied,
+            ..Self::default()
+        }
+    }
+
+    /// Takes what the store has committed, and judges each change.
+    pub(crate) fn follow(&mut self, commits: &[Commit], wall: Timestamp) -> Verdict {
+        self.latest = self.latest.max(wall);
+        for commit in commits {
+            let mut now: BTreeMap<JobNumber, Option<Row>> = BTreeMap::new();
+            for change in &commit.changes {
+                let number = JobNumber(change.key.number);
+                if change.key.space == Space::Bodies {
+                    match &change.after {
+                        Some(row) => self.bodies.insert(number, row.clone()),
+                        None => self.bodies.remove(&number),
+                    };
+                }
+                if !matches!(change.key.space, Space::Live | Space::Done) {
+                    continue;
+                }
+                let done = change.key.space == Space::Done;
+                let before = self.rows.get(&number).filter(|row| row.done == done);
+                if before.is_some() != change.before.is_some() {
+                    return Err(format!("{} was not known as it was", change.key));
+                }
+                let here = now.entry(number).or_default();
+                if let Some(row) = &change.after {
+                    let record: JobRecord = open_row(change.key, row)
+                        .map_err(|cause| format!("{} does not open: {cause}", change.key))?;
+                    let ended = wall;
+                    if let Some(other) = here.replace(Row {
+                        record,
+                        done,
+                        ended,
+                        id: 0,
+                    }) && other.done != done
+                    {
+                        return Err(format!("job {number} is live and done"));
+                    }
+                }
+            }
+            self.done = self.rows.values().filter(|row| row.done).count();
+            self.done += now.values().flatten().filter(|row| row.done).count();
+            for (number, mut after) in now {
+                if let Some(after) = &mut after {
+                    let other = if after.done {
+                        Key::live(number)
+                    } else {
+                        Key::done(number)
+                    };
+                    let deleted = |change: &crate::disk::Change| {
+                        change.key == other && change.after.is_none()
+                    };
+                    if self
+                        .rows
+                        .get(&number)
+                        .is_some_and(|before| before.done != after.done)
+                        && !commit.changes.iter().any(deleted)
+                    {
+                        return Err(format!("job {number} is live and done"));
+                    }
+                    after.id = self.own(number, &after.record)?;
+                }
+                if !self.lied {
+                    let before = self.rows.get(&number).cloned();
+                    self.judge(number, before.as_ref(), after.as_ref(), commit.opens, wall)
+                        .map_err(|why| {
+                            let text = |row: Option<&Row>| row.map(|row| row.record.clone());
+                            let (before, after) = (text(before.as_ref()), text(after.as_ref()));
+                            format!("job {number}: {why}\n  before {before:?}\n  after  {after:?}")
+                        })?;
+                }
+                self.written.insert(number);
+                match after {
+                    Some(after) => self.rows.insert(number, after),
+                    None => self.rows.remove(&number),
+                };
+            }
+            if commit.opens && !self.lied {
+                self.all_interrupted()?;
+            }
+            for change in &commit.changes {
+                if let (Key::IN_FLIGHT, Some(row)) = (change.key, &change.after) {
+                    let flight: InFlight = open_row(change.key, row)
+                        .map_err(|cause| format!("the record in flight: {cause}"))?;
+                    let tokens = flight.jobs.iter();
+                    self.in_flight = tokens
+                        .map(|listed| (listed.number, flight.token(listed)))
+                        .collect();
+                }
+            }
+            if !self.lied {
+                self.keys_are_unique()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The payload is that of a job that was offered, and of no other.
+    fn own(&mut self, number: JobNumber, record: &JobRecord) -> Verdict<u64> {
+        let bytes = match &record.payload {
+            Kept::Inline(bytes) => bytes.clone(),
+            Kept::Apart(_) => {
+                let key = Key::body(number);
+                let row = self.bodies.get(&number);
+                let row = row.ok_or_else(|| format!("the payload of job {number} is missing"))?;
+                let bytes: serde_bytes::ByteBuf = open_row(key, row)
+                    .map_err(|cause| format!("the payload of job {number}: {cause}"))?;
+                bytes.into_vec()
+            }
+        };
+        let work: Work = serde_json::from_slice(&bytes)
+            .map_err(|cause| format!("the payload of job {number}: {cause}"))?;
+        let lied = self.lied;
+        let Some(offer) = self.offers.get_mut(&work.id) else {
+            return Err(format!("job {number} has a payload that nobody offered"));
+        };
+        if offer.key.map(|key| key.to_string()) != record.key {
+            return Err(format!("job {number} has another's key or payload"));
+        }
+        if *offer.number.get_or_insert(number) != number {
+            if lied || is_shared(work.id) {
+                offer.number = Some(number);
+                return Ok(work.id);
+            }
+            return Err(format!("job {number} has the payload of another, or twice"));
+        }
+        Ok(work.id)
+    }
+
+    fn take_op(&mut self, number: JobNumber, op: Op) -> bool {
+        let found = self.ops.iter().position(|asked| *asked == (number, op));
+        found.map(|at| self.ops.swap_remove(at)).is_some()
+    }
+
+    /// The attempt whose end this change is: it has ended, or its time-out is over.
+    fn settle(&mut self, number: JobNumber, end: &AttemptEnd) -> Verdict {
+        let Some(current) = self
+            .current
+            .get_mut(&number)
+            .filter(|current| !current.over)
+        else {
+            return Err("an attempt is settled that nobody makes".into());
+        };
+        let fits = match (end, current.ended) {
+            // Whatever its thread said since, or says later.
+            (AttemptEnd::TimedOut(_), _) => true,
+            (AttemptEnd::Succeeded, Some(end)) => matches!(end, End::Succeed | End::Follow(..)),
+            (AttemptEnd::Error(_), Some(end)) => {
+                matches!(
+                    end,
+                    End::Fail | End::RetryAfter(_) | End::Follow(_, Some(_))
+                )
+            }
+            (AttemptEnd::Permanent(_), Some(end)) => end == End::Permanent,
+            (AttemptEnd::Panicked { .. }, Some(end)) => end == End::Panic,
+            (AttemptEnd::Snoozed(_), Some(end)) => matches!(end, End::Snooze(_)),
+            (AttemptEnd::Cancelled(_), Some(end)) => end == End::Cancel,
+            _ => false,
+        };
+        if !fits {
+            return Err(format!("{end:?} is not how the attempt ended: {current:?}"));
+        }
+        current.over = true;
+        if current.ended.is_some() {
+            self.current.remove(&number);
+        }
+        Ok(())
+    }
+
+    fn judge(
+        &mut self,
+        number: JobNumber,
+        before: Option<&Row>,
+        after: Option<&Row>,
+        opens: bool,
+        wall: Timestamp,
+    ) -> Verdict {
+        match (before, after) {
+            (None, None) => Ok(()),
+            (None, Some(after)) => self.judge_new(after),
+            (Some(before), None) => {
+                if self.take_op(number, Op::Remove) {
+                    if self.current.get(&number).is_some_and(|at| !at.over) {
+                        return Err("it is removed while it runs".into());
+                    }
+                    self.acknowledged.remove(&number);
+                    self.removed.insert(number);
+                    return Ok(());
+                }
+                if !before.done {
+                    return Err("a live job is gone".into());
+                }
+                let keep = match before.record.state {
+                    State::Succeeded => SUCCESSES,
+                    _ => FAILURES,
+                };
+                if wall.since(before.ended) < keep && self.done <= AT_MOST {
+                    return Err("a finished job is gone before its time".into());
+                }
+                self.acknowledged.remove(&number);
+                Ok(())
+            }
+            (Some(before), Some(after)) => match (before.done, after.done) {
+                (true, true) => Err("a finished job has changed".into()),
+                (true, false) => {
+                    let fresh = after.record.attempts == 0 && after.record.state == State::Ready;
+                    if self.take_op(number, Op::Retry) && fresh {
+                        Ok(())
+                    } else {
+                        Err("a finished job lives again".into())
+                    }
+                }
+                (false, _) => self.judge_live(number, &before.record, after, opens),
+            },
+        }
+    }
+
+    fn judge_new(&self, after: &Row) -> Verdict {
+        let record = &after.record;
+        let offer = self.offers.get(&after.id).ok_or("nobody offered it")?;
+        if let Some(parent) = offer.follows {
+            let parent = self.rows.get(&parent);
+            if parent.is_none_or(|parent| parent.record.state != State::Succeeded) {
+                return Err("it follows a job that has not succeeded".into());
+            }
+        }
+        if let Some(holder) = offer.key.and_then(|key| self.holder(key)) {
+            return Err(format!("job {holder} holds its key"));
+        }
+        if offer.refused {
+            return Err("it was refused, and is there".into());
+        }
+        if after.done || record.attempts + record.interruptions + record.snoozes > 0 {
+            return Err("it is new, and has been run".into());
+        }
+        if offer.attempts != record.max_attempts {
+            return Err("it has other options than it was offered with".into());
+        }
+        Ok(())
+    }
+
+    fn judge_live(
+        &mut self,
+        number: JobNumber,
+        before: &JobRecord,
+        after: &Row,
+        opens: bool,
+    ) -> Verdict {
+        let record = &after.record;
+        let spent = (
+            record.attempts.wrapping_sub(before.attempts),
+            record.snoozes.wrapping_sub(before.snoozes),
+            record.interruptions.wrapping_sub(before.interruptions),
+        );
+        let end = record.history.first().map(|attempt| &attempt.end);
+        match (spent, end) {
+            ((1, 0, 0), Some(end)) => {
+                if record.attempts > record.max_attempts {
+                    return Err("it has more attempts than it may have".into());
+                }
+                if opens {
+                    return Err("an opening counts an attempt".into());
+                }
+                let again = record.state.kind() == StateKind::Scheduled;
+                let last = record.attempts == record.max_attempts;
+                let fails = matches!(
+                    end,
+                    AttemptEnd::Error(_) | AttemptEnd::Panicked { .. } | AttemptEnd::TimedOut(_)
+                );
+                if fails && again == last && record.state.kind() != StateKind::Cancelled {
+                    return Err("it is tried again, or not, against its policy".into());
+                }
+                self.settle(number, end)
+            }
+            ((0, 1, 0), Some(end)) => self.settle(number, end),
+            ((0, 0, 1), Some(AttemptEnd::Interrupted { .. })) => {
+                if !opens || self.in_flight.remove(&number).is_none() {
+                    return Err("it is interrupted and was not in flight".into());
+                }
+                Ok(())
+            }
+            ((0, 0, 0), _) => self.judge_same(number, before, after),
+            (spent, end) => Err(format!("{spent:?} with {end:?} is no single end")),
+        }
+    }
+
+    /// No attempt was counted.
+    fn judge_same(&mut self, number: JobNumber, before: &JobRecord, after: &Row) -> Verdict {
+        let record = &after.record;
+        if after.done {
+            return if record.state == State::Cancelled && self.take_op(number, Op::Cancel) {
+                Ok(())
+            } else {
+                Err("it has finished, and nobody ran or cancelled it".into())
+            };
+        }
+        if record.cancel_requested != before.cancel_requested {
+            return if record.cancel_requested && self.take_op(number, Op::Cancel) {
+                Ok(())
+            } else {
+                Err("nobody asked to cancel it".into())
+            };
+        }
+        if record.state != before.state {
+            let crashing = matches!(before.state, State::Parked(ParkReason::Crashing(_)));
+            return if crashing && self.take_op(number, Op::Retry) {
+                Ok(())
+            } else {
+                Err("its state has changed by itself".into())
+            };
+        }
+        if let Some(current) = self.current.get_mut(&number)
+            && !current.over
+            && current.checkpoints > 0
+        {
+            current.checkpoints -= 1;
+            return Ok(());
+        }
+        if self.take_op(number, Op::Cancel) {
+            // Asked again.
+            return Ok(());
+        }
+        Err("it was written without a reason".into())
+    }
+
+    /// An opening has settled everything that was in flight.
+    fn all_interrupted(&self) -> Verdict {
+        let left = self.in_flight.keys().find(|number| {
+            let row = self.rows.get(number);
+            row.is_some_and(|row| !row.done)
+        });
+        match left {
+            Some(number) => Err(format!(
+                "job {number} was in flight, and is not interrupted"
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn keys_are_unique(&self) -> Verdict {
+        let mut holders = HashMap::new();
+        for (&number, row) in self.rows.iter().filter(|(_, row)| !row.done) {
+            if let Some(key) = &row.record.key
+                && let Some(other) = holders.insert(key, number)
+            {
+                return Err(format!("jobs {other} and {number} live under one key"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Somebody was told that these were accepted.
+    pub(crate) fn acknowledge(&mut self, numbers: &[JobNumber], ids: &[u64]) -> Verdict {
+        for (number, id) in numbers.iter().zip(ids) {
+            let offer = self.offers.get(id).ok_or("an offer got lost")?;
+            let Some(row) = self.rows.get(number) else {
+                let removed = self.removed.contains(number) && !self.written.contains(number);
+                if offer.key.is_some() && !removed {
+                    // The key outlived the job that it found.
+                    continue;
+                }
+                return Err(format!("job {number} was acknowledged and is not there"));
+            };
+            let key = offer.key.map(|key| key.to_string());
+            if row.record.key != key || (key.is_none() && offer.number != Some(*number)) {
+                return Err(format!("{number} is not the number of offer {offer:?}"));
+            }
+            self.acknowledged.insert(*number);
+        }
+        Ok(())
+    }
+
+    /// A worker begins.
+    pub(crate) fn begin(&mut self, number: JobNumber, token: Token) -> Verdict {
+        if self.lied {
+            return Ok(());
+        }
+        if let Some(current) = self.current.get(&number) {
+            return Err(format!("job {number} runs twice: {current:?}"));
+        }
+        if self.in_flight.get(&number) != Some(&token) {
+            return Err(format!("job {number} begins, and no commit says so"));
+        }
+        match self.rows.get(&number) {
+            Some(row) if row.done => return Err(format!("job {number} runs after its end")),
+            Some(_) => {}
+            None => return Err(format!("job {number} runs and is not there")),
+        }
+        let current = Current {
+            ended: None,
+            over: false,
+            checkpoints: 0,
+        };
+        self.current.insert(number, current);
+        Ok(())
+    }
+
+    /// Everything that is acknowledged is there: cheap, because each disappearance was judged.
+    pub(crate) fn nothing_is_lost(&self) -> Verdict {
+        let lost = self
+            .acknowledged
+            .iter()
+            .find(|number| !self.rows.contains_key(number));
+        match lost {
+            Some(number) => Err(format!("job {number} is lost")),
+            None => Ok(()),
+        }
+    }
+
+    /// A key whose job lives, or ended not long ago, still belongs to that job.
+    fn holder(&self, key: u64) -> Option<JobNumber> {
+        let key = key.to_string();
+        let holds = |row: &Row| {
+            row.record.key.as_ref() == Some(&key)
+                && (!row.done || self.latest.since(row.ended) < KEY_RETENTION)
+        };
+        let mut rows = self.rows.iter();
+        rows.find_map(|(&number, row)| holds(row).then_some(number))
+    }
+}
+
+impl Model {
+    /// What the store has, where little is known of how it came about.
+    pub(crate) fn load(&mut self, disk: &Disk) -> Verdict {
+        self.rows.clear();
+        self.in_flight.clear();
+        let rows = disk.rows();
+        let bodies = rows.iter().filter(|(key, _)| key.space == Space::Bodies);
+        self.bodies = bodies
+            .map(|(key, row)| (JobNumber(key.number), row.clone()))
+            .collect();
+        for (key, row) in rows {
+            if matches!(key.space, Space::Live | Space::Done) {
+                let number = JobNumber(key.number);
+                let record: JobRecord =
+                    open_row(key, &row).map_err(|cause| format!("{key}: {cause}"))?;
+                let id = self.own(number, &record)?;
+                let (done, ended) = (key.space == Space::Done, Timestamp::default());
+                let row = Row {
+                    record,
+                    done,
+                    ended,
+                    id,
+                };
+                if self.rows.insert(number, row).is_some() {
+                    return Err(format!("job {number} is live and done"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn forget_op(&mut self, number: JobNumber, op: Op) {
+        self.take_op(number, op);
+    }
+
+    /// What had ended and was not written is lost; what runs still, runs for nobody.
+    pub(crate) fn manager_ended(&mut self) {
+        self.current.retain(|_, current| current.ended.is_none());
+        for current in self.current.values_mut() {
+            current.over = true;
+        }
+    }
+
+    /// The thread of an attempt is done with it.
+    pub(crate) fn thread_returns(&mut self, number: JobNumber, end: End) {
+        if let Some(current) = self.current.get_mut(&number) {
+            if current.over {
+                self.current.remove(&number);
+            } else {
+                current.ended = Some(end);
+            }
+        }
+    }
+}
