@@ -99,3 +99,27 @@ fn a_job_beyond_its_time_out_outlives_a_read_that_fails_once() {
         ],
     );
 }
+
+/// A group that had parked a job as unreadable was not written, and the mark stayed: the job went on,
+/// and counted as parked all the same.
+#[test]
+fn a_job_parked_by_a_group_that_is_not_written_is_not_parked() {
+    let hurried = New {
+        timeout: Some(6_000),
+        ..JOB
+    };
+    for read in 1..6 {
+        play::kept(
+            4 + read,
+            &[
+                Step::Enqueue(hurried),
+                Step::Turn,
+                Step::Take(0),
+                Step::Enqueue(JOB),
+                Step::BadTurn(Bad::Full),
+                Step::Advance(60_000),
+                Step::BadTurn(Bad::Get(read)),
+            ],
+        );
+    }
+}
