@@ -417,6 +417,10 @@ impl Engine {
     pub(crate) fn roll_back(&mut self, rules: &Rules, stored: Stored) {
         let totals = stored.totals.unwrap_or(self.totals);
         self.flight.roll_back();
+        // Those that it parked are claimed again.
+        let flight = &self.flight;
+        self.unreadable
+            .retain(|&number, _| flight.get(number).is_none());
         self.probation.roll_back(&self.flight);
         self.lingering.roll_back();
         self.schedule = Schedule::new(rules.queues.len());

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use jobkeep_store::{JobNumber, OpeningTag, StoreError, Token};
+use jobkeep_store::{JobNumber, OpeningTag, StoreError, StoreId, Token};
 
 use super::asked::Asked;
 use super::command::{Command, Reply};
@@ -287,6 +287,11 @@ impl Process {
         }
         Ok(())
     }
+}
+
+/// No thread of this process is left at a job of this store.
+pub fn forget_threads(store: StoreId) {
+    living::forget(store);
 }
 
 impl fmt::Debug for Process {

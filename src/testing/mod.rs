@@ -75,7 +75,7 @@ mod kit;
 #[doc(hidden)]
 pub mod simulation {
     //! For this project's own simulation. It promises nothing to anybody else.
-    pub use crate::runtime::simulation::{Answer, Attempt, Process};
+    pub use crate::runtime::simulation::{Answer, Attempt, Process, forget_threads};
 }
 
 pub use clock::ManualClock;

@@ -22,53 +22,62 @@ fn an_end_whose_group_fails_at_a_read_is_written_whole() {
         key: Some(1),
         ..JOB
     };
-    play::kept(&[
-        Step::Enqueue(JOB),
-        Step::Turn,
-        Step::Take(0),
-        Step::End(0, End::Succeed),
-        Step::Enqueue(keyed),
-        Step::BadTurn(Bad::Get(1)),
-    ]);
+    play::kept(
+        1,
+        &[
+            Step::Enqueue(JOB),
+            Step::Turn,
+            Step::Take(0),
+            Step::End(0, End::Succeed),
+            Step::Enqueue(keyed),
+            Step::BadTurn(Bad::Get(1)),
+        ],
+    );
 }
 
 /// An opening that found a job interrupted, and cancelled it because somebody had asked for that, kept
 /// it back for its old thread all the same: at the return of that, the job was ready again.
 #[test]
 fn a_job_cancelled_at_an_opening_does_not_run_when_its_old_thread_returns() {
-    play::kept(&[
-        Step::Enqueue(JOB),
-        Step::Turn,
-        Step::Take(0),
-        Step::Cancel(0),
-        Step::Turn,
-        Step::Enqueue(JOB),
-        Step::BadTurn(Bad::Unknown(false)),
-        Step::Turn,
-        Step::End(0, End::Succeed),
-        Step::Turn,
-        Step::Take(0),
-    ]);
+    play::kept(
+        2,
+        &[
+            Step::Enqueue(JOB),
+            Step::Turn,
+            Step::Take(0),
+            Step::Cancel(0),
+            Step::Turn,
+            Step::Enqueue(JOB),
+            Step::BadTurn(Bad::Unknown(false)),
+            Step::Turn,
+            Step::End(0, End::Succeed),
+            Step::Turn,
+            Step::Take(0),
+        ],
+    );
 }
 
 /// Likewise one that the opening had parked, because the process died beside it alone.
 #[test]
 fn a_job_parked_as_crashing_does_not_run_when_its_old_thread_returns() {
-    play::kept(&[
-        Step::Enqueue(JOB),
-        Step::Turn,
-        Step::Crash,
-        Step::Turn,
-        Step::Crash,
-        Step::Turn,
-        Step::Take(0),
-        Step::Enqueue(JOB),
-        Step::BadTurn(Bad::Unknown(true)),
-        Step::Turn,
-        Step::End(0, End::Succeed),
-        Step::Turn,
-        Step::Take(0),
-    ]);
+    play::kept(
+        3,
+        &[
+            Step::Enqueue(JOB),
+            Step::Turn,
+            Step::Crash,
+            Step::Turn,
+            Step::Crash,
+            Step::Turn,
+            Step::Take(0),
+            Step::Enqueue(JOB),
+            Step::BadTurn(Bad::Unknown(true)),
+            Step::Turn,
+            Step::End(0, End::Succeed),
+            Step::Turn,
+            Step::Take(0),
+        ],
+    );
 }
 
 /// A read that failed once, while a job beyond its time-out was settled, parked the job as unreadable
@@ -79,11 +88,38 @@ fn a_job_beyond_its_time_out_outlives_a_read_that_fails_once() {
         timeout: Some(6_000),
         ..JOB
     };
-    play::kept(&[
-        Step::Enqueue(hurried),
-        Step::Turn,
-        Step::Take(0),
-        Step::Advance(60_000),
-        Step::BadTurn(Bad::Get(2)),
-    ]);
+    play::kept(
+        4,
+        &[
+            Step::Enqueue(hurried),
+            Step::Turn,
+            Step::Take(0),
+            Step::Advance(60_000),
+            Step::BadTurn(Bad::Get(2)),
+        ],
+    );
+}
+
+/// A group that had parked a job as unreadable was not written, and the mark stayed: the job went on,
+/// and counted as parked all the same.
+#[test]
+fn a_job_parked_by_a_group_that_is_not_written_is_not_parked() {
+    let hurried = New {
+        timeout: Some(6_000),
+        ..JOB
+    };
+    for read in 1..6 {
+        play::kept(
+            4 + read,
+            &[
+                Step::Enqueue(hurried),
+                Step::Turn,
+                Step::Take(0),
+                Step::Enqueue(JOB),
+                Step::BadTurn(Bad::Full),
+                Step::Advance(60_000),
+                Step::BadTurn(Bad::Get(read)),
+            ],
+        );
+    }
 }

@@ -5,11 +5,12 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobkeep::testing::simulation::{Answer, Attempt, Process};
+use jobkeep::testing::simulation::{Answer, Attempt, Process, forget_threads};
 use jobkeep::testing::{Fault, Faults, FaultyStore, ManualClock};
 use jobkeep::{
     Context, Job, JobError, JobNumber, Manager, NewJob, Policy, Queue, Retention, Timestamp,
 };
+use jobkeep_store::StoreId;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Model, Op, Verdict};
@@ -153,8 +154,12 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64, lies: bool) -> Self {
+        // Stores of one name would share their stuck threads, and tests run side by side.
+        let name = if lies { seed | 1 << 62 } else { seed };
+        // What a history before this one left.
+        forget_threads(StoreId(name.into()));
         Self {
-            disk: Disk::new(seed),
+            disk: Disk::new(name),
             clock: ManualClock::new(),
             steady: Timestamp(START),
             process: None,
