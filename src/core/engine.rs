@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use jobkeep_store::{
-    Batch, Closing, Encoded, Ended, Fence, JobNumber, Key, Priority, QueueName, RowError, Space,
-    StateKind, StoreId, Timestamp, Token, Totals, UniqueRow, Withdrawn,
+    Batch, Encoded, Ended, Fence, JobNumber, Key, Priority, QueueName, RowError, Space, StateKind,
+    StoreId, Timestamp, Token, Totals, UniqueRow, Withdrawn,
 };
 
 use super::encoded::{Apart, EncodedJob};
@@ -361,16 +361,6 @@ impl Engine {
     /// The group has written a row of this key: what the store shows of it is about to change.
     pub(crate) fn touches(&self, number: JobNumber) -> bool {
         self.group.batch.touches(Key::live(number)) || self.group.batch.touches(Key::done(number))
-    }
-
-    /// The opening ends in order, and jobs still run: they are not to be taken for its end.
-    pub(crate) fn close(&mut self) -> Result<(), RowError> {
-        if self.flight.len() > 0 {
-            let opening = self.fence.opening;
-            let row = Encoded::new(&Closing { opening })?;
-            self.group.batch.put(Key::CLOSING, row);
-        }
-        Ok(())
     }
 
     /// Ends the group: what is to be committed, and what may happen after.

@@ -1,10 +1,10 @@
-//! Taking a store over: the schedule rebuilt from one scan of *live*, and what an older opening left
+//! Taking a store over, and letting it go: the schedule rebuilt from one scan of *live*, and what an older opening left
 //! in flight settled as interrupted.
 
 use std::collections::HashMap;
 
 use jobkeep_store::{
-    Batch, Damaged, Encoded, Fence, InFlight, JobNumber, JobRecord, Key, Listed, Opening,
+    Batch, Closing, Damaged, Encoded, Fence, InFlight, JobNumber, JobRecord, Key, Listed, Opening,
     OpeningTag, ParkReason, Paused, Place, RowError, Space, State, StateKind, StoreId, Timestamp,
     Totals, Withdrawn,
 };
@@ -168,6 +168,16 @@ impl Engine {
                 priority: line.priority,
                 order: Order::new(number, line),
             });
+        }
+        Ok(())
+    }
+
+    /// The opening ends in order, and jobs still run: they are not to be taken for its end.
+    pub(crate) fn close(&mut self) -> Result<(), RowError> {
+        if self.flight.len() > 0 {
+            let opening = self.fence.opening;
+            let row = Encoded::new(&Closing { opening })?;
+            self.group.batch.put(Key::CLOSING, row);
         }
         Ok(())
     }
