@@ -64,7 +64,7 @@ pub(crate) struct Engine {
 }
 
 /// Due jobs made ready in one group, at most.
-const PROMOTIONS: usize = 4_096;
+pub(super) const PROMOTIONS: usize = 4_096;
 
 impl Engine {
     pub(super) fn new(

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use jobkeep_store::JobNumber;
 
-use super::engine::Engine;
+use super::engine::{Engine, PROMOTIONS};
 use super::schedule::Line;
 
 #[derive(Debug, Default)]
@@ -73,7 +73,7 @@ impl Engine {
         self.lingering.threads.remove(&number);
         if let Some(line) = self.lingering.held.remove(&number) {
             self.schedule.insert(number, line);
-            self.schedule.promote(self.now, 1);
+            self.schedule.promote(self.now, PROMOTIONS);
         }
     }
 }

@@ -123,3 +123,31 @@ fn a_job_parked_by_a_group_that_is_not_written_is_not_parked() {
         );
     }
 }
+
+/// The old thread of an urgent job returned in the turn that wrote an earlier snooze: that one was made
+/// ready in its place, and a job of less priority started first.
+#[test]
+fn a_job_whose_old_thread_returns_stands_in_line_at_once() {
+    let hurried = New {
+        priority: 1,
+        timeout: Some(6_000),
+        ..JOB
+    };
+    play::kept(
+        10,
+        &[
+            Step::Enqueue(hurried),
+            Step::Enqueue(JOB),
+            Step::Enqueue(JOB),
+            Step::Turn,
+            Step::Take(0),
+            Step::Take(0),
+            Step::Advance(60_000),
+            Step::Turn,
+            Step::End(1, End::Snooze(0)),
+            Step::End(0, End::Succeed),
+            Step::Advance(30_000),
+            Step::Turn,
+        ],
+    );
+}
