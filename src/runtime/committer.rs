@@ -135,8 +135,8 @@ impl Committer {
         if !matches!(taken.intake, Intake::Open) {
             self.quieten();
         }
-        let rooms = self.look_at_pools();
-        self.look_at_deadlines();
+        let mut rooms = self.look_at_pools();
+        self.look_at_deadlines(&rooms);
         if self.is_refused_still() {
             return self.refuse_meanwhile();
         }
@@ -145,6 +145,8 @@ impl Committer {
             if self.recover(cause)? == Recovered::Refused {
                 return Ok(());
             }
+            // A group that took effect all the same has been handed over.
+            rooms = self.look_at_pools();
         }
         self.again = false;
         self.end_trouble();

@@ -5,7 +5,7 @@ use jobkeep_store::{Kept, StoreError};
 use super::command::Command;
 use super::committer::{Committer, defect};
 use super::execute::jitter_seed;
-use super::pool::Overdue;
+use super::pool::{Overdue, View};
 use super::read::may_pass;
 use super::shared::FindError;
 use super::start::start_substitute;
@@ -15,9 +15,12 @@ use crate::event::Event;
 
 impl Committer {
     /// Gives up the jobs whose time-outs are over, and has threads stand in for those that run them.
-    pub(super) fn look_at_deadlines(&mut self) {
+    pub(super) fn look_at_deadlines(&mut self, views: &[View]) {
         let now = self.shared.clock.now();
-        for pool in &self.shared.pools {
+        for (pool, view) in self.shared.pools.iter().zip(views) {
+            if view.deadline.is_none_or(|deadline| deadline > now.steady) {
+                continue;
+            }
             let overdue = pool.overdue(now.steady, |job, thread| {
                 self.shared.enter_stuck(&pool.queue, job, thread, now.wall);
             });

@@ -100,6 +100,8 @@ pub(crate) struct View {
     /// The last job of the shelf.
     last: Option<Order>,
     workers: usize,
+    /// When the first time-out of a running job is over.
+    pub(crate) deadline: Option<Steady>,
 }
 
 impl View {
@@ -114,6 +116,10 @@ impl View {
 }
 
 impl State {
+    fn first_deadline(&self) -> Option<Steady> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+
     /// A worker takes the first job off the shelf.
     fn take(&mut self, thread: &Arc<str>) -> Option<(Handed, Arc<Running>)> {
         let (order, handed) = self.shelf.pop_first()?;
@@ -174,6 +180,7 @@ impl Pool {
             front,
             last,
             workers: self.workers,
+            deadline: state.first_deadline(),
         }
     }
 
@@ -264,8 +271,7 @@ impl Pool {
 
     /// When the first time-out of a running job is over.
     pub(crate) fn first_deadline(&self) -> Option<Steady> {
-        let state = self.state.lock();
-        state.deadlines.first().map(|(deadline, _)| *deadline)
+        self.state.lock().first_deadline()
     }
 
     /// Gives up the jobs whose time-outs are over, and tells them. `give_up` is called for each under

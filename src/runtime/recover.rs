@@ -153,7 +153,14 @@ impl Committer {
             let refused = which(command);
             if refused {
                 command.refuse(cause);
-                if let Command::Accept { first, count, .. } = *command {
+                // Nobody was told the numbers of others.
+                if let Command::Accept {
+                    first,
+                    count,
+                    buffered: true,
+                    ..
+                } = *command
+                {
                     shared.lost.add(first, count);
                     let numbers: Vec<_> = (first.0..first.0 + count).map(JobNumber).collect();
                     shared.waiters.ring(&numbers);

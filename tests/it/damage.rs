@@ -11,10 +11,8 @@ use crate::place::{Door, HOUR, PATIENCE, Place, one_worker, succeeding, through,
 use crate::retention::settled;
 use crate::retrying::until;
 
-/// Writes a row that is sound as a row and says nothing that its reader understands: every store
-/// takes it.
-pub(crate) fn damage(place: &dyn Place, key: Key) -> Vec<u8> {
-    let store = place.open();
+/// Writes rows behind the manager's back, as an opening of its own.
+pub(crate) fn change(store: &dyn QueueStore, fill: impl FnOnce(&mut Batch)) {
     let fence = store.identity().unwrap().fence.unwrap();
     let opening = Fence {
         opening: OpeningTag(1),
@@ -22,9 +20,15 @@ pub(crate) fn damage(place: &dyn Place, key: Key) -> Vec<u8> {
         ..fence
     };
     let mut batch = Batch::opening(opening, Some(fence.opening));
-    batch.put(key, garbage());
+    fill(&mut batch);
     store.commit(&batch).unwrap();
     store.close().unwrap();
+}
+
+/// Writes a row that is sound as a row and says nothing that its reader understands: every store
+/// takes it.
+pub(crate) fn damage(place: &dyn Place, key: Key) -> Vec<u8> {
+    change(&place.open(), |batch| batch.put(key, garbage()));
     garbage().seal(key)
 }
 

@@ -7,9 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use jobkeep::{Manager, QueueStore, RedbStore};
-use jobkeep_store::{Batch, Encoded, Fence, Key, OpeningTag};
+use jobkeep::{Manager, RedbStore};
+use jobkeep_store::{Encoded, Key};
 
+use crate::damage::change;
 use crate::place::work;
 
 /// Runs the example: its exit code, and what it said and complained of, with the path as `PATH`.
@@ -48,21 +49,6 @@ fn store() -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
-/// Writes rows behind the manager's back.
-fn change(path: &Path, fill: impl FnOnce(&mut Batch)) {
-    let store = RedbStore::open(path).unwrap();
-    let fence = store.identity().unwrap().fence.unwrap();
-    let opening = Fence {
-        opening: OpeningTag(1),
-        commit: fence.commit + 1,
-        ..fence
-    };
-    let mut batch = Batch::opening(opening, Some(fence.opening));
-    fill(&mut batch);
-    store.commit(&batch).unwrap();
-    store.close().unwrap();
-}
-
 #[test]
 fn a_sound_store_is_said_to_be_one() {
     let (_folder, path) = store();
@@ -77,7 +63,7 @@ fn a_sound_store_is_said_to_be_one() {
 #[test]
 fn what_is_found_is_named_then_repaired_and_what_is_left_is_named() {
     let (_folder, path) = store();
-    change(&path, |batch| {
+    change(&RedbStore::open(&path).unwrap(), |batch| {
         let nobodys = Encoded::new(serde_bytes::Bytes::new(b"nobody's")).unwrap();
         batch.put(Key::output(jobkeep::JobNumber(1)), nobodys);
         batch.delete(Key::body(jobkeep::JobNumber(2)));
@@ -103,12 +89,14 @@ fn what_is_found_is_named_then_repaired_and_what_is_left_is_named() {
     );
     assert_eq!(code, Some(1));
 
-    change(&path, |batch| {
+    change(&RedbStore::open(&path).unwrap(), |batch| {
         batch.delete(Key::live(jobkeep::JobNumber(2)));
     });
     let (code, _, _) = fsck(&path, &[path.to_str().unwrap(), "--repair"]);
     assert_eq!(code, Some(0));
-    change(&path, |batch| batch.delete(Key::TOTALS));
+    change(&RedbStore::open(&path).unwrap(), |batch| {
+        batch.delete(Key::TOTALS);
+    });
     let (code, said, _) = fsck(&path, &[path.to_str().unwrap(), "--repair"]);
     assert!(said.ends_with("Nothing is wrong any more.\n"), "{said}");
     assert_eq!(code, Some(0));

@@ -10,7 +10,7 @@ use jobkeep::{
     event,
 };
 use jobkeep_store::Key;
-use jobkeep_store::conformance::{Fault, Lasting, Operation};
+use jobkeep_store::conformance::{Fault, Faults, Lasting, Operation};
 
 use crate::damage::damage;
 use crate::parking::Reshaped;
@@ -438,7 +438,8 @@ impl Observer for Degradation {
     }
 }
 
-pub(crate) fn an_observer_hears_that_the_store_refuses(place: &dyn Place) {
+/// A manager whose store can be made to refuse, and what its observer hears of that.
+fn degrading(place: &dyn Place) -> (Manager, Faults, ManualClock, Receiver<String>) {
     let store = place.open();
     let faults = store.faults();
     let (said, heard) = channel();
@@ -448,6 +449,11 @@ pub(crate) fn an_observer_hears_that_the_store_refuses(place: &dyn Place) {
         .observer(Degradation(Mutex::new(said)))
         .start()
         .unwrap();
+    (manager, faults, clock, heard)
+}
+
+pub(crate) fn an_observer_hears_that_the_store_refuses(place: &dyn Place) {
+    let (manager, faults, clock, heard) = degrading(place);
     let full = Fault::next(Operation::Commit).full();
     faults.arm(full.lasting(Lasting::UntilDisarmed));
     let error = manager.enqueue(work("a")).unwrap_err();
@@ -522,15 +528,7 @@ pub(crate) fn what_is_written_at_the_second_try_is_told_once(place: &dyn Place) 
 }
 
 pub(crate) fn that_the_store_refuses_is_told_once_until_it_works_again(place: &dyn Place) {
-    let store = place.open();
-    let faults = store.faults();
-    let (said, heard) = channel();
-    let clock = ManualClock::new();
-    let manager = Manager::builder(store)
-        .clock(clock.clone())
-        .observer(Degradation(Mutex::new(said)))
-        .start()
-        .unwrap();
+    let (manager, faults, clock, heard) = degrading(place);
     let mut expected = Vec::new();
     for _ in 0..2 {
         let full = Fault::next(Operation::Commit).full();

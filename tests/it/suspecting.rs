@@ -65,6 +65,16 @@ pub(crate) fn a_turn(manager: &Manager) {
     manager.counts().unwrap();
 }
 
+/// Two jobs come to the door side by side, and end well.
+fn both_run_at_once(manager: &Manager, door: &Door, receipts: &[Receipt<Work>]) {
+    door.arrived();
+    door.arrived();
+    door.open(2);
+    for receipt in receipts {
+        manager.wait(receipt, PATIENCE).unwrap();
+    }
+}
+
 pub(crate) fn a_single_unclean_end_makes_nobody_a_suspect(place: &dyn Place) {
     let mut receipts = Vec::new();
     die_beside(place, &["a", "b"], &mut receipts);
@@ -217,12 +227,7 @@ pub(crate) fn any_other_end_frees_a_suspect(place: &dyn Place) {
         .clock(clock)
         .start()
         .unwrap();
-    door.arrived();
-    door.arrived();
-    door.open(2);
-    for receipt in &receipts {
-        manager.wait(receipt, PATIENCE).unwrap();
-    }
+    both_run_at_once(&manager, &door, &receipts);
 }
 
 /// A job that is longer than the time between two deployments is no suspect.
@@ -253,12 +258,7 @@ pub(crate) fn without_a_probation_nobody_is_suspected(place: &dyn Place) {
         .probation(Duration::ZERO)
         .start()
         .unwrap();
-    door.arrived();
-    door.arrived();
-    door.open(2);
-    for receipt in &receipts {
-        manager.wait(receipt, PATIENCE).unwrap();
-    }
+    both_run_at_once(&manager, &door, &receipts);
 }
 
 pub(crate) fn a_suspect_is_cancelled_or_removed_like_any_other(place: &dyn Place) {

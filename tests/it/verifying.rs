@@ -10,23 +10,8 @@ use jobkeep_store::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::damage::{damage, first_key};
+use crate::damage::{change, damage, first_key};
 use crate::place::{Door, HOUR, PATIENCE, Place, Work, one_worker, succeeding, through, work};
-
-/// Writes rows behind the manager's back.
-fn change(place: &dyn Place, fill: impl FnOnce(&mut Batch)) {
-    let store = place.open();
-    let fence = store.identity().unwrap().fence.unwrap();
-    let opening = Fence {
-        opening: OpeningTag(1),
-        commit: fence.commit + 1,
-        ..fence
-    };
-    let mut batch = Batch::opening(opening, Some(fence.opening));
-    fill(&mut batch);
-    store.commit(&batch).unwrap();
-    store.close().unwrap();
-}
 
 fn read<T: DeserializeOwned>(place: &dyn Place, key: Key) -> T {
     let store = place.open();
@@ -305,7 +290,7 @@ pub(crate) fn a_damaged_payload_is_left_with_its_job(place: &dyn Place) {
 
 pub(crate) fn what_is_missing_of_a_job_is_named_and_left(place: &dyn Place) {
     fill(place);
-    change(place, |batch| {
+    change(&place.open(), |batch| {
         batch.delete(Key::body(JobNumber(5)));
         batch.put(
             Key::body(JobNumber(6)),
@@ -327,7 +312,7 @@ pub(crate) fn what_is_missing_of_a_job_is_named_and_left(place: &dyn Place) {
 
 pub(crate) fn what_belongs_to_no_job_is_deleted(place: &dyn Place) {
     fill(place);
-    change(place, |batch| {
+    change(&place.open(), |batch| {
         for key in [Key::body(JobNumber(4)), Key::output(JobNumber(4))] {
             batch.put(
                 key,
@@ -347,7 +332,7 @@ pub(crate) fn what_belongs_to_no_job_is_deleted(place: &dyn Place) {
 pub(crate) fn wrong_counts_are_corrected(place: &dyn Place) {
     fill(place);
     let totals: Totals = read(place, Key::TOTALS);
-    change(place, |batch| {
+    change(&place.open(), |batch| {
         let wrong = Totals {
             next_number: 3,
             succeeded: 7,
@@ -371,7 +356,7 @@ pub(crate) fn wrong_counts_are_corrected(place: &dyn Place) {
         ],
     );
     assert_eq!(read::<Totals>(place, Key::TOTALS), totals);
-    change(place, |batch| batch.delete(Key::TOTALS));
+    change(&place.open(), |batch| batch.delete(Key::TOTALS));
     are_repaired(
         place,
         &["the counts of finished jobs are missing: `repair` puts it in order"],
@@ -383,7 +368,7 @@ pub(crate) fn a_job_of_two_places_or_states_is_named_and_left(place: &dyn Place)
     fill(place);
     let waiting: JobRecord = read(place, Key::live(JobNumber(4)));
     let finished: JobRecord = read(place, Key::done(JobNumber(3)));
-    change(place, |batch| {
+    change(&place.open(), |batch| {
         batch.put(Key::live(JobNumber(3)), Encoded::new(&finished).unwrap());
         batch.put(Key::done(JobNumber(3)), Encoded::new(&waiting).unwrap());
     });
@@ -404,7 +389,7 @@ pub(crate) fn a_job_of_two_places_or_states_is_named_and_left(place: &dyn Place)
 pub(crate) fn what_is_in_flight_or_paused_and_cannot_be_is_corrected(place: &dyn Place) {
     fill(place);
     let in_flight: InFlight = read(place, Key::IN_FLIGHT);
-    change(place, |batch| {
+    change(&place.open(), |batch| {
         let listed = |number| Listed {
             number: JobNumber(number),
             sequence: 1,
@@ -429,7 +414,7 @@ pub(crate) fn what_is_in_flight_or_paused_and_cannot_be_is_corrected(place: &dyn
     let manager = one_worker(place).start().unwrap();
     assert_eq!(manager.recovery().interrupted, 1);
     manager.shutdown(PATIENCE).unwrap();
-    change(place, |batch| {
+    change(&place.open(), |batch| {
         let stale = InFlight {
             opening: OpeningTag(9),
             ..in_flight
@@ -458,7 +443,7 @@ pub(crate) fn a_key_without_its_job_is_let_go_and_a_job_without_its_key_named(pl
     let ((waits, mut row), (ended, mut held)) = (waits.unwrap(), ended.unwrap());
     row.entries[0].job = JobNumber(2_000);
     held.entries[0].ended = None;
-    change(place, |batch| {
+    change(&place.open(), |batch| {
         batch.put(waits, Encoded::new(&row).unwrap());
         batch.put(ended, Encoded::new(&held).unwrap());
     });
@@ -496,7 +481,7 @@ fn keys(store: &dyn QueueStore) -> Vec<Key> {
 pub(crate) fn retention_learns_what_it_does_not_know(place: &dyn Place) {
     fill(place);
     let first = first_key(place, Space::ExpiringSuccesses);
-    change(place, |batch| {
+    change(&place.open(), |batch| {
         batch.delete(first);
         let withdrawn = |successes, failures| Withdrawn {
             successes,

@@ -7,7 +7,7 @@ use jobkeep::testing::{Fault, Lasting, Operation};
 use jobkeep::{Draft, NewJob, Priority, Timestamp};
 use jobkeep_store::{Due, JobNumber, Key, Paused, State, Token, open_row};
 
-use crate::check::{Model, Offer, Op, Row, Verdict, place};
+use crate::model::{Offer, Op, Row, Verdict, place};
 use crate::steps::{Bad, End, New, Step, When};
 use crate::world::{
     Asked, OnWorker, QUEUES, SCRIPT, SHARED_ATTEMPTS, START, Work, World, id, is_shared,
@@ -173,7 +173,7 @@ impl World {
         Ok(())
     }
 
-    fn arm(&self, bad: Bad) {
+    pub(crate) fn arm(&self, bad: Bad) {
         let commit = |nth| Fault::nth(Operation::Commit, nth);
         self.faults.arm(match bad {
             Bad::Commit(nth) => commit(nth),
@@ -231,7 +231,7 @@ impl World {
         Ok(())
     }
 
-    fn settle_faults(&mut self, bad: Option<Bad>) {
+    pub(crate) fn settle_faults(&mut self, bad: Option<Bad>) {
         if bad.is_some() && self.faults.is_spent() {
             self.tally.faults += 1;
         }
@@ -242,7 +242,7 @@ impl World {
     }
 
     /// The manager has ended, and the process lives on: threads that are at a job stay there.
-    fn ended(&mut self) {
+    pub(crate) fn ended(&mut self) {
         self.tally.ends += 1;
         self.process = None;
         self.asked.clear();
@@ -254,7 +254,7 @@ impl World {
         }
     }
 
-    fn answers(&mut self) -> Verdict {
+    pub(crate) fn answers(&mut self) -> Verdict {
         for asked in std::mem::take(&mut self.asked) {
             match asked {
                 Asked::Accept(mut answer, ids) => match answer.take() {
@@ -268,7 +268,9 @@ impl World {
                 },
                 Asked::Operate(mut answer, number, op) => match answer.take() {
                     None => self.asked.push(Asked::Operate(answer, number, op)),
-                    Some(_) => self.model.forget_op(number, op),
+                    Some(_) => {
+                        self.model.take_op(number, op);
+                    }
                 },
                 Asked::Other(mut answer) => {
                     if answer.take().is_none() {
@@ -423,124 +425,6 @@ impl World {
         self.next_id += 3;
         self.model.thread_returns(number, end);
         worker.attempt.end();
-        Ok(())
-    }
-
-    pub(crate) fn crash(&mut self) -> Verdict {
-        self.tally.crashes += 1;
-        if let Some(process) = self.process.take() {
-            process.forget_threads();
-        }
-        self.die()
-    }
-
-    fn die(&mut self) -> Verdict {
-        self.workers.clear();
-        self.asked.clear();
-        self.model.ops.clear();
-        self.model.current.clear();
-        if self.lies {
-            self.tally.lies += 1;
-            self.disk
-                .forget(usize::try_from(self.tally.steps % 7).unwrap());
-            self.model.load(&self.disk)?;
-        }
-        Ok(())
-    }
-
-    fn torn(&mut self, done: bool) -> Verdict {
-        let Some(mut process) = self.process.take() else {
-            return Ok(());
-        };
-        self.arm(Bad::Unknown(done));
-        let died = process.turn_or_die();
-        self.settle_faults(Some(Bad::Unknown(done)));
-        self.follow()?;
-        if died {
-            self.tally.torn += 1;
-            self.process = Some(process);
-            return self.crash();
-        }
-        self.process = Some(process);
-        self.answers()
-    }
-
-    fn shut_down(&mut self, turns: usize) -> Verdict {
-        if let Some(process) = &self.process {
-            process.drain();
-        }
-        self.draining = true;
-        for _ in 0..turns {
-            if let Some(at) = self.workers.iter().position(|worker| worker.ours) {
-                self.end(at, End::Succeed)?;
-            }
-            self.turn(None)?;
-        }
-        let Some(mut process) = self.process.take() else {
-            return Ok(());
-        };
-        let report = process
-            .end()
-            .map_err(|cause| format!("at a shutdown: {cause}"))?;
-        self.follow()?;
-        self.answers()?;
-        let at_work = self.workers.iter().filter(|worker| worker.ours);
-        let mut at_work: Vec<_> = at_work.map(|worker| worker.attempt.number()).collect();
-        at_work.sort_unstable();
-        let reported = report.still_running.iter().map(|still| still.job);
-        if !reported.eq(at_work.iter().copied()) {
-            return Err(format!("{at_work:?} run, and the report is {report:?}"));
-        }
-        self.ended();
-        Ok(())
-    }
-
-    fn usurp(&mut self) -> Verdict {
-        let Some(mut old) = self.process.take() else {
-            return Ok(());
-        };
-        old.forget_threads();
-        self.tally.crashes += 1;
-        self.die()?;
-        self.open(None)?;
-        self.enqueue_at(&mut old)
-    }
-
-    /// A process that has lost its store writes nothing to it.
-    fn enqueue_at(&mut self, old: &mut jobkeep::testing::simulation::Process) -> Verdict {
-        let pad = String::new();
-        let job = NewJob::new(Work {
-            id: 0,
-            runs: 0,
-            pad,
-        });
-        drop(old.enqueue(vec![job.draft().unwrap()]));
-        let turned = old.turn();
-        old.forget_threads();
-        if !self.disk.commits().is_empty() {
-            return Err("a process that has lost its store writes to it".into());
-        }
-        match turned {
-            Err(_) => Ok(()),
-            // It is full, and told to wait.
-            Ok(()) if !old.works() => Ok(()),
-            Ok(()) => Err("a process that has lost its store goes on".into()),
-        }
-    }
-}
-
-impl Model {
-    /// These are not accepted, and never will be.
-    fn refuse(&mut self, ids: &[u64]) -> Verdict {
-        for id in ids.iter().filter(|id| !is_shared(**id)) {
-            if let Some(offer) = self.offers.get_mut(id) {
-                offer.refused = true;
-                let number = offer.number.filter(|number| self.rows.contains_key(number));
-                if let Some(number) = number.filter(|_| !self.lied) {
-                    return Err(format!("job {number} was refused, and is there"));
-                }
-            }
-        }
         Ok(())
     }
 }

@@ -1,100 +1,18 @@
 //! What must hold, checked at every commit against what is known to have been asked and done.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use jobkeep_store::{
-    AttemptEnd, InFlight, JobNumber, JobRecord, Kept, Key, ParkReason, Priority, Space, State,
-    StateKind, Timestamp, Token, open_row,
+    AttemptEnd, InFlight, JobNumber, JobRecord, Kept, Key, ParkReason, Space, State, StateKind,
+    Timestamp, open_row,
 };
 
-use crate::disk::{Commit, Disk};
+use crate::disk::Commit;
+use crate::model::{Model, Op, Row, Verdict};
 use crate::steps::End;
 use crate::world::{AT_MOST, FAILURES, KEY_RETENTION, SUCCESSES, Work, is_shared};
 
-pub(crate) type Verdict<T = ()> = Result<T, String>;
-
-/// A job that somebody wanted accepted.
-#[derive(Debug)]
-pub(crate) struct Offer {
-    pub(crate) key: Option<u64>,
-    pub(crate) attempts: u32,
-    pub(crate) number: Option<JobNumber>,
-    /// Its caller was told that it is not accepted.
-    pub(crate) refused: bool,
-    /// It is accepted with the success of this job only.
-    pub(crate) follows: Option<JobNumber>,
-}
-
-/// An attempt, from its beginning until its end is known to be written.
-#[derive(Debug)]
-pub(crate) struct Current {
-    /// How it ended, as its worker said.
-    pub(crate) ended: Option<End>,
-    /// Nothing that it says counts any more.
-    pub(crate) over: bool,
-    pub(crate) checkpoints: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Op {
-    Cancel,
-    Retry,
-    Remove,
-}
-
-/// A job as the store has it.
-#[derive(Clone, Debug)]
-pub(crate) struct Row {
-    pub(crate) record: JobRecord,
-    pub(crate) done: bool,
-    /// The wall clock at the commit that ended it.
-    pub(crate) ended: Timestamp,
-    /// The id in its payload.
-    pub(crate) id: u64,
-}
-
-#[derive(Default)]
-pub(crate) struct Model {
-    pub(crate) rows: BTreeMap<JobNumber, Row>,
-    /// Payloads that stand apart.
-    bodies: HashMap<JobNumber, Vec<u8>>,
-    pub(crate) offers: HashMap<u64, Offer>,
-    pub(crate) current: BTreeMap<JobNumber, Current>,
-    pub(crate) ops: Vec<(JobNumber, Op)>,
-    pub(crate) in_flight: BTreeMap<JobNumber, Token>,
-    /// Jobs whose rows were written in this turn.
-    pub(crate) written: BTreeSet<JobNumber>,
-    /// Jobs that an operator removed, and their keys with them.
-    removed: BTreeSet<JobNumber>,
-    /// The latest that the wall clock ever showed: a key that was let go of stays so.
-    latest: Timestamp,
-    /// Jobs that were acknowledged.
-    pub(crate) acknowledged: BTreeSet<JobNumber>,
-    /// Finished jobs before retention had its turn.
-    done: usize,
-    /// Acknowledged commits may have vanished: little is left to be held.
-    pub(crate) lied: bool,
-}
-
-/// The place of a job in the order of starts.
-pub(crate) type Place = (std::cmp::Reverse<Priority>, Timestamp, JobNumber);
-
-pub(crate) fn place(number: JobNumber, record: &JobRecord) -> Place {
-    let since = match record.state {
-        State::Scheduled { due, .. } => due,
-        _ => record.order,
-    };
-    (std::cmp::Reverse(record.priority), since, number)
-}
-
 impl Model {
-    pub(crate) fn new(lied: bool) -> Self {
-        Self {
-            lied,
-            ..Self::default()
-        }
-    }
-
     /// Takes what the store has committed, and judges each change.
     pub(crate) fn follow(&mut self, commits: &[Commit], wall: Timestamp) -> Verdict {
         self.latest = self.latest.max(wall);
@@ -190,7 +108,7 @@ impl Model {
     }
 
     /// The payload is that of a job that was offered, and of no other.
-    fn own(&mut self, number: JobNumber, record: &JobRecord) -> Verdict<u64> {
+    pub(crate) fn own(&mut self, number: JobNumber, record: &JobRecord) -> Verdict<u64> {
         let bytes = match &record.payload {
             Kept::Inline(bytes) => bytes.clone(),
             Kept::Apart(_) => {
@@ -221,7 +139,7 @@ impl Model {
         Ok(work.id)
     }
 
-    fn take_op(&mut self, number: JobNumber, op: Op) -> bool {
+    pub(crate) fn take_op(&mut self, number: JobNumber, op: Op) -> bool {
         let found = self.ops.iter().position(|asked| *asked == (number, op));
         found.map(|at| self.ops.swap_remove(at)).is_some()
     }
@@ -443,64 +361,6 @@ impl Model {
         Ok(())
     }
 
-    /// Somebody was told that these were accepted.
-    pub(crate) fn acknowledge(&mut self, numbers: &[JobNumber], ids: &[u64]) -> Verdict {
-        for (number, id) in numbers.iter().zip(ids) {
-            let offer = self.offers.get(id).ok_or("an offer got lost")?;
-            let Some(row) = self.rows.get(number) else {
-                let removed = self.removed.contains(number) && !self.written.contains(number);
-                if offer.key.is_some() && !removed {
-                    // The key outlived the job that it found.
-                    continue;
-                }
-                return Err(format!("job {number} was acknowledged and is not there"));
-            };
-            let key = offer.key.map(|key| key.to_string());
-            if row.record.key != key || (key.is_none() && offer.number != Some(*number)) {
-                return Err(format!("{number} is not the number of offer {offer:?}"));
-            }
-            self.acknowledged.insert(*number);
-        }
-        Ok(())
-    }
-
-    /// A worker begins.
-    pub(crate) fn begin(&mut self, number: JobNumber, token: Token) -> Verdict {
-        if self.lied {
-            return Ok(());
-        }
-        if let Some(current) = self.current.get(&number) {
-            return Err(format!("job {number} runs twice: {current:?}"));
-        }
-        if self.in_flight.get(&number) != Some(&token) {
-            return Err(format!("job {number} begins, and no commit says so"));
-        }
-        match self.rows.get(&number) {
-            Some(row) if row.done => return Err(format!("job {number} runs after its end")),
-            Some(_) => {}
-            None => return Err(format!("job {number} runs and is not there")),
-        }
-        let current = Current {
-            ended: None,
-            over: false,
-            checkpoints: 0,
-        };
-        self.current.insert(number, current);
-        Ok(())
-    }
-
-    /// Everything that is acknowledged is there: cheap, because each disappearance was judged.
-    pub(crate) fn nothing_is_lost(&self) -> Verdict {
-        let lost = self
-            .acknowledged
-            .iter()
-            .find(|number| !self.rows.contains_key(number));
-        match lost {
-            Some(number) => Err(format!("job {number} is lost")),
-            None => Ok(()),
-        }
-    }
-
     /// A key whose job lives, or ended not long ago, still belongs to that job.
     fn holder(&self, key: u64) -> Option<JobNumber> {
         let key = key.to_string();
@@ -510,60 +370,5 @@ impl Model {
         };
         let mut rows = self.rows.iter();
         rows.find_map(|(&number, row)| holds(row).then_some(number))
-    }
-}
-
-impl Model {
-    /// What the store has, where little is known of how it came about.
-    pub(crate) fn load(&mut self, disk: &Disk) -> Verdict {
-        self.rows.clear();
-        self.in_flight.clear();
-        let rows = disk.rows();
-        let bodies = rows.iter().filter(|(key, _)| key.space == Space::Bodies);
-        self.bodies = bodies
-            .map(|(key, row)| (JobNumber(key.number), row.clone()))
-            .collect();
-        for (key, row) in rows {
-            if matches!(key.space, Space::Live | Space::Done) {
-                let number = JobNumber(key.number);
-                let record: JobRecord =
-                    open_row(key, &row).map_err(|cause| format!("{key}: {cause}"))?;
-                let id = self.own(number, &record)?;
-                let (done, ended) = (key.space == Space::Done, Timestamp::default());
-                let row = Row {
-                    record,
-                    done,
-                    ended,
-                    id,
-                };
-                if self.rows.insert(number, row).is_some() {
-                    return Err(format!("job {number} is live and done"));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    pub(crate) fn forget_op(&mut self, number: JobNumber, op: Op) {
-        self.take_op(number, op);
-    }
-
-    /// What had ended and was not written is lost; what runs still, runs for nobody.
-    pub(crate) fn manager_ended(&mut self) {
-        self.current.retain(|_, current| current.ended.is_none());
-        for current in self.current.values_mut() {
-            current.over = true;
-        }
-    }
-
-    /// The thread of an attempt is done with it.
-    pub(crate) fn thread_returns(&mut self, number: JobNumber, end: End) {
-        if let Some(current) = self.current.get_mut(&number) {
-            if current.over {
-                self.current.remove(&number);
-            } else {
-                current.ended = Some(end);
-            }
-        }
     }
 }

@@ -3,7 +3,7 @@
 use jobkeep::testing::simulation::Process;
 use jobkeep_store::{Key, State, StateKind};
 
-use crate::check::Verdict;
+use crate::model::Verdict;
 use crate::steps::{End, Step};
 use crate::world::{QUEUES, World};
 

@@ -19,9 +19,11 @@
 
 mod act;
 mod check;
+mod death;
 mod disk;
 mod drain;
 mod kept;
+mod model;
 mod play;
 mod steps;
 mod world;

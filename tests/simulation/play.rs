@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use crate::check::Verdict;
+use crate::model::Verdict;
 use crate::number;
 use crate::steps::{Step, history};
 use crate::world::{Tally, World};

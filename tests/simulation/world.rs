@@ -13,8 +13,8 @@ use jobkeep::{
 use jobkeep_store::StoreId;
 use serde::{Deserialize, Serialize};
 
-use crate::check::{Model, Op, Verdict};
 use crate::disk::Disk;
+use crate::model::{Model, Op, Verdict};
 use crate::steps::End;
 
 pub(crate) const SUCCESSES: Duration = Duration::from_secs(1_800);
