@@ -163,6 +163,8 @@ mod error;
 pub mod event;
 mod finished;
 mod finishing;
+#[cfg(any(feature = "http-server", feature = "http-client"))]
+pub mod http;
 mod job;
 mod manager;
 mod observer;

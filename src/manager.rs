@@ -1,3 +1,5 @@
+#[cfg(feature = "http-server")]
+pub(crate) mod awaited;
 mod list;
 mod operate;
 
@@ -41,6 +43,11 @@ impl Manager {
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.0.shared
+    }
+
+    /// The name of this server in the receipts that it gives: see [`Builder::server`].
+    pub fn server(&self) -> &str {
+        &self.shared().origin.server
     }
 
     /// What this manager found when it took the store over.

@@ -5,11 +5,29 @@ use std::marker::PhantomData;
 
 use crate::sync::Arc;
 use crate::{Codec, Context, Job, JobError, payload};
+#[cfg(feature = "http-server")]
+use crate::{Draft, NewJob};
 
 /// Runs jobs of one type from their bytes.
 pub(crate) trait Handler: Send + Sync {
     /// Decodes, runs and encodes what is left. Panics where the job does.
     fn run(&self, codec: Codec, payload: &[u8], ctx: &Context) -> Ran;
+
+    /// A job that came over the wire: decoded as the type, and with the type's policy. Panics where the
+    /// type's `Deserialize` does.
+    #[cfg(feature = "http-server")]
+    fn draft(&self, codec: Codec, payload: &[u8]) -> Result<Draft, String>;
+
+    /// Payload and output as JSON, whatever their codec is.
+    #[cfg(feature = "http-server")]
+    fn as_json(&self, codec: Codec, payload: &[u8], output: Option<&[u8]>) -> Result<Json, String>;
+}
+
+/// A job's payload and output as JSON.
+#[cfg(feature = "http-server")]
+pub(crate) struct Json {
+    pub(crate) payload: Vec<u8>,
+    pub(crate) output: Option<Vec<u8>>,
 }
 
 /// What became of the bytes.
@@ -45,6 +63,28 @@ where
             left: payload::encode(codec, &job),
             result,
         }
+    }
+
+    #[cfg(feature = "http-server")]
+    fn draft(&self, codec: Codec, payload: &[u8]) -> Result<Draft, String> {
+        if codec != Codec::Json && codec != J::CODEC {
+            return Err(format!("jobs `{}` are not encoded as {codec:?}", J::NAME));
+        }
+        let job: J = payload::decode(codec, payload)?;
+        NewJob::new(job).draft().map_err(|cause| cause.to_string())
+    }
+
+    #[cfg(feature = "http-server")]
+    fn as_json(&self, codec: Codec, payload: &[u8], output: Option<&[u8]>) -> Result<Json, String> {
+        let job: J = payload::decode(codec, payload)?;
+        let output = output.map(|output| {
+            let output: J::Output = payload::decode(codec, output)?;
+            payload::encode(Codec::Json, &output)
+        });
+        Ok(Json {
+            payload: payload::encode(Codec::Json, &job)?,
+            output: output.transpose()?,
+        })
     }
 }
 

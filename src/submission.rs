@@ -7,6 +7,8 @@ use std::task::{Context, Poll, ready};
 use jobkeep_store::{Durability, JobNumber};
 
 use crate::enqueue::first;
+#[cfg(feature = "http-server")]
+use crate::manager::awaited::Accepting;
 use crate::runtime::{Asked, Command, Shared, WhenFull};
 use crate::sync::Arc;
 use crate::{Draft, Error, Job, Manager, NewJob, Receipt};
@@ -137,6 +139,13 @@ impl Act {
     fn one<J: Job>() -> Self {
         Self::Job(J::NAME.into())
     }
+
+    fn of(drafts: &[Draft]) -> Self {
+        match drafts {
+            [only] => Self::Job(only.name.clone()),
+            many => Self::Jobs(many.len()),
+        }
+    }
 }
 
 impl fmt::Display for Act {
@@ -155,14 +164,24 @@ impl Shared {
         drafts: Vec<Draft>,
         when_full: WhenFull,
     ) -> Result<Vec<Receipt>, Error> {
-        let act = match drafts.as_slice() {
-            [] => return Ok(Vec::new()),
-            [only] => Act::Job(only.name.clone()),
-            many => Act::Jobs(many.len()),
-        };
+        if drafts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let act = Act::of(&drafts);
         match self.leave(drafts, &act, when_full)? {
             Left::Asked(asked) => Ok(self.receipts(asked.wait(&act, &self.inbox)?)),
             Left::Accepted(receipts) => Ok(receipts),
+        }
+    }
+
+    /// Has the drafts accepted, for who does not block. Never waits for room.
+    #[cfg(feature = "http-server")]
+    pub(crate) fn accepting(self: &Arc<Self>, drafts: Vec<Draft>) -> Accepting {
+        let act = Act::of(&drafts);
+        match self.leave(drafts, &act, WhenFull::Refuse) {
+            Ok(Left::Asked(asked)) => self.awaiting(act.to_string(), asked),
+            Ok(Left::Accepted(receipts)) => Accepting::Answered(Ok(receipts)),
+            Err(refused) => Accepting::Answered(Err(refused)),
         }
     }
 
@@ -187,7 +206,7 @@ impl Shared {
         draft.key.is_none() && durability == Durability::Buffered
     }
 
-    fn receipts(&self, numbers: Vec<JobNumber>) -> Vec<Receipt> {
+    pub(crate) fn receipts(&self, numbers: Vec<JobNumber>) -> Vec<Receipt> {
         let receipts = numbers.into_iter().map(|number| self.receipt(number));
         receipts.collect()
     }

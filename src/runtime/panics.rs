@@ -59,14 +59,14 @@ pub(super) fn watch() {
 
 /// A panic that was caught.
 #[derive(Debug)]
-pub(super) struct Caught {
-    pub(super) message: String,
+pub(crate) struct Caught {
+    pub(crate) message: String,
     /// File, line and column; empty where they are not known.
-    pub(super) location: String,
+    pub(crate) location: String,
 }
 
 /// Runs `act` and catches its panic.
-pub(super) fn catch<T>(act: impl FnOnce() -> T) -> Result<T, Caught> {
+pub(crate) fn catch<T>(act: impl FnOnce() -> T) -> Result<T, Caught> {
     LOCATION.with_borrow_mut(String::clear);
     catch_unwind(AssertUnwindSafe(act)).map_err(|payload| {
         let caught = Caught {

@@ -32,6 +32,8 @@ mod fuzz_corpus;
 mod gate;
 mod handles;
 mod histories;
+#[cfg(feature = "http")]
+mod http;
 mod kit;
 mod listing;
 mod observing;

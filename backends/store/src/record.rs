@@ -108,6 +108,7 @@ impl State {
 
 /// A [`State`] without its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StateKind {
     /// Not due yet.

@@ -1,0 +1,5 @@
+//! Jobs sent to other hosts.
+
+/// A client.
+#[derive(Debug)]
+pub struct Client {}

@@ -1,0 +1,21 @@
+//! Jobs for other hosts: create and ask over HTTP, behind any load balancer.
+//!
+//! A [`Server`] puts a manager on the wire: it translates, checks and limits, and adds no behaviour to
+//! the queue. A [`Client`] sends jobs to whatever stands behind a URL; the host that gets one queues it
+//! on itself and answers a receipt, and later the client asks that host for it. [`Client`] and
+//! [`Manager`](crate::Manager) both are an [`Enqueue`](crate::Enqueue), so that a program moves from
+//! local to remote by one line.
+
+#[cfg(feature = "http-client")]
+mod client;
+#[allow(dead_code, reason = "the client and the limits are still to come")]
+mod problem;
+#[cfg(feature = "http-server")]
+mod server;
+#[allow(dead_code, reason = "the client is still to come")]
+mod wire;
+
+#[cfg(feature = "http-client")]
+pub use client::Client;
+#[cfg(feature = "http-server")]
+pub use server::{Role, Server, Serving};

@@ -1,0 +1,145 @@
+//! Answers, and what of an error is told to a stranger.
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use axum::response::IntoResponse;
+use serde::Serialize;
+
+use super::super::problem::{Code, Problem};
+use crate::{Error, Receipt};
+
+/// An answer as JSON, which nobody on the way may keep.
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response<Body> {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => answer(status, "application/json", bytes),
+        Err(_) => {
+            Refusal::new(Code::Internal, "the answer could not be written as JSON").into_response()
+        }
+    }
+}
+
+/// Done, and there is nothing to tell.
+pub(super) fn done() -> Response<Body> {
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    answer.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+    answer
+}
+
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+fn answer(status: StatusCode, kind: &'static str, bytes: Vec<u8>) -> Response<Body> {
+    let mut answer = Response::new(Body::from(bytes));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
+    answer
+}
+
+/// A request refused.
+#[derive(Debug)]
+pub(super) struct Refusal(Box<Problem>);
+
+impl Refusal {
+    pub(super) fn new(code: Code, detail: impl std::fmt::Display) -> Self {
+        Self(Box::new(Problem::new(code, detail)))
+    }
+
+    /// Why the manager did not do it. Its words may name files and receipts; a stranger gets a sentence
+    /// of ours.
+    pub(super) fn of(error: &Error, server: &str) -> Self {
+        let (code, detail) = Self::told(error);
+        let mut problem = Problem::new(code, detail);
+        problem.server = Some(server.into());
+        problem.state = error.illegal_state().map(|state| state.as_str().into());
+        problem.job = error.key_conflict_with().map(|job| job.0);
+        if problem.status == 503 {
+            problem.retry_after = Some(1);
+        }
+        Self(Box::new(problem))
+    }
+
+    /// The same about a job, with the name of the server that has it where that is another one.
+    pub(super) fn about(receipt: &Receipt, error: &Error, server: &str) -> Self {
+        let mut refusal = Self::of(error, server);
+        if error.is_other_server() {
+            refusal.0.ask = Some(receipt.server().into());
+        }
+        refusal
+    }
+
+    fn told(error: &Error) -> (Code, &'static str) {
+        match error {
+            _ if error.is_unknown() => (
+                Code::OutcomeUnknown,
+                "the store failed in the middle: whether this took effect is not known",
+            ),
+            _ if error.is_full() => (Code::Full, "too many jobs are waiting to be written"),
+            _ if error.is_shut_down() => (Code::ShuttingDown, "this host is shutting down"),
+            _ if error.is_undeclared_queue() => (Code::UnknownQueue, "this host has no such queue"),
+            _ if error.is_too_large() => (
+                Code::TooLarge,
+                "the payload, the key or the batch is larger than this host takes",
+            ),
+            _ if error.key_conflict_with().is_some() => {
+                (Code::KeyConflict, "another job holds this idempotency key")
+            }
+            _ if error.is_other_server() => (
+                Code::OtherServer,
+                "the receipt was given by another server: ask that one",
+            ),
+            _ if error.is_replaced() => (
+                Code::StoreReplaced,
+                "the store was replaced since the receipt was given: the job is not here",
+            ),
+            _ if error.is_lost() => (
+                Code::Lost,
+                "the job was accepted as buffered and did not survive: create it anew",
+            ),
+            _ if error.is_never_existed() => {
+                (Code::NeverExisted, "no such job was ever accepted here")
+            }
+            _ if error.is_pruned() => (
+                Code::Pruned,
+                "the job was accepted once and is no longer kept",
+            ),
+            _ if error.illegal_state().is_some() => {
+                (Code::IllegalState, "the job's state does not allow this")
+            }
+            _ if error.is_codec() => (
+                Code::Undecodable,
+                "the payload is not that of a job of this name",
+            ),
+            _ if error.is_bad_receipt() => (
+                Code::BadReceipt,
+                "the text in the path is no receipt, or was changed",
+            ),
+            _ if error.is_damaged() => (Code::Damaged, "the job's row in the store is damaged"),
+            _ if error.as_store().is_some() => (
+                Code::StoreRefuses,
+                "the store does not take or give anything at the moment",
+            ),
+            _ => (Code::Internal, "the host could not do it"),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response<Body> {
+        let Self(problem) = self;
+        let status =
+            StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let bytes = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut answer = answer(status, "application/problem+json", bytes);
+        let headers = answer.headers_mut();
+        if let Some(seconds) = problem.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            let name: HeaderName = header::WWW_AUTHENTICATE;
+            headers.insert(name, HeaderValue::from_static("Bearer"));
+        }
+        answer
+    }
+}

@@ -1,0 +1,67 @@
+//! Where a job stands, and its end as soon as it has one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, Response, StatusCode};
+use serde::Deserialize;
+
+use super::Host;
+use super::answer::{Refusal, json};
+use super::guard::Role;
+use super::show;
+use crate::{Error, Receipt};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Patience {
+    #[serde(default)]
+    wait_ms: u64,
+}
+
+/// `GET /v1/jobs/{receipt}`
+pub(super) async fn job(
+    State(host): State<Arc<Host>>,
+    Path(receipt): Path<String>,
+    Query(patience): Query<Patience>,
+    headers: HeaderMap,
+) -> Result<Response<Body>, Refusal> {
+    host.tokens.check(&headers, Role::Read)?;
+    let receipt = host.receipt(&receipt)?;
+    let manager = &host.manager;
+    let refused = |error| host.refusal_about(&receipt, &error);
+    let mut finished = manager.look(&receipt).map_err(refused)?;
+    if finished.is_none() && patience.wait_ms > 0 {
+        let patience = Duration::from_millis(patience.wait_ms).min(host.limits.long_poll);
+        let ended = manager.ended(&receipt).map_err(refused)?;
+        // Where its time is over, the caller learns how the job stands.
+        if let Ok(ended) = tokio::time::timeout(patience, ended).await {
+            finished = Some(ended.map_err(refused)?);
+        }
+    }
+    if let Some(finished) = finished {
+        return Ok(json(StatusCode::OK, &host.finished(&receipt, &finished)));
+    }
+    let status = match manager.status_awaited(&receipt) {
+        Ok(status) => status.await,
+        Err(refused) => Err(refused),
+    };
+    let job = show::status(&receipt, &status.map_err(refused)?);
+    Ok(json(StatusCode::OK, &job))
+}
+
+impl Host {
+    pub(super) fn receipt(&self, text: &str) -> Result<Receipt, Refusal> {
+        text.parse().map_err(|error| self.refusal(&error))
+    }
+
+    pub(super) fn refusal(&self, error: &Error) -> Refusal {
+        Refusal::of(error, self.manager.server())
+    }
+
+    pub(super) fn refusal_about(&self, receipt: &Receipt, error: &Error) -> Refusal {
+        Refusal::about(receipt, error, self.manager.server())
+    }
+}

@@ -1,0 +1,102 @@
+//! What an operator does with jobs.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, Response, StatusCode};
+use serde::Deserialize;
+
+use super::super::problem::Code;
+use super::super::wire;
+use super::Host;
+use super::answer::{Refusal, done, json};
+use super::guard::Role;
+use super::show;
+use crate::{Error, JobNumber, Receipt, StateKind};
+
+/// `POST /v1/jobs/{receipt}/cancel`
+pub(super) async fn cancel(
+    State(host): State<Arc<Host>>,
+    Path(receipt): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response<Body>, Refusal> {
+    host.tokens.check(&headers, Role::Operate)?;
+    let receipt = host.receipt(&receipt)?;
+    host.told(&receipt, host.manager.cancel_awaited(&receipt))
+        .await
+}
+
+/// `POST /v1/jobs/{receipt}/retry`
+pub(super) async fn retry(
+    State(host): State<Arc<Host>>,
+    Path(receipt): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response<Body>, Refusal> {
+    host.tokens.check(&headers, Role::Operate)?;
+    let receipt = host.receipt(&receipt)?;
+    host.told(&receipt, host.manager.retry_awaited(&receipt))
+        .await
+}
+
+/// `DELETE /v1/jobs/{receipt}`
+pub(super) async fn remove(
+    State(host): State<Arc<Host>>,
+    Path(receipt): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response<Body>, Refusal> {
+    host.tokens.check(&headers, Role::Operate)?;
+    let receipt = host.receipt(&receipt)?;
+    host.told(&receipt, host.manager.remove_awaited(&receipt))
+        .await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listing {
+    state: StateKind,
+    after: Option<u64>,
+    limit: Option<usize>,
+}
+
+/// `GET /v1/jobs`
+pub(super) async fn list(
+    State(host): State<Arc<Host>>,
+    Query(listing): Query<Listing>,
+    headers: HeaderMap,
+) -> Result<Response<Body>, Refusal> {
+    host.tokens.check(&headers, Role::Operate)?;
+    let Listing {
+        state,
+        after,
+        limit,
+    } = listing;
+    let limit = limit.unwrap_or(100).min(1_000);
+    let manager = host.manager.clone();
+    // Reads rows, and asks the committer as a thread does.
+    let listed = move || manager.jobs(state, after.map(JobNumber), limit);
+    let page = tokio::task::spawn_blocking(listed).await;
+    let page = page.map_err(|_| Refusal::new(Code::Internal, "the listing broke off"))?;
+    let page = page.map_err(|error| host.refusal(&error))?;
+    let page = wire::Page {
+        jobs: page.jobs().iter().map(show::listed).collect(),
+        next: page.cursor().map(|number| number.0),
+        damaged: page.damaged().iter().map(|number| number.0).collect(),
+    };
+    Ok(json(StatusCode::OK, &page))
+}
+
+impl Host {
+    async fn told(
+        &self,
+        receipt: &Receipt,
+        asked: Result<impl Future<Output = Result<(), Error>>, Error>,
+    ) -> Result<Response<Body>, Refusal> {
+        let answer = match asked {
+            Ok(asked) => asked.await,
+            Err(refused) => Err(refused),
+        };
+        answer.map_err(|error| self.refusal_about(receipt, &error))?;
+        Ok(done())
+    }
+}

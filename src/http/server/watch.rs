@@ -1,0 +1,77 @@
+//! For balancers and operators.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Response, StatusCode};
+
+use super::super::wire;
+use super::Host;
+use super::answer::{Refusal, json};
+use super::guard::Role;
+use crate::Health;
+
+/// `GET /v1/health`: for everybody, so without the store's own words.
+pub(super) async fn health(State(host): State<Arc<Host>>) -> Response<Body> {
+    let server = host.manager.server().into();
+    let (state, since, reason) = if host.is_leaving.load(Ordering::Acquire) {
+        ("shutting_down", None, Some("the host is shutting down"))
+    } else {
+        match host.manager.health() {
+            Health::Working => ("working", None, None),
+            Health::Refusing { since, .. } => (
+                "refusing",
+                Some(since.0),
+                Some("the store refuses writes: the host tries again by itself"),
+            ),
+            Health::Poisoned { since, .. } => (
+                "poisoned",
+                Some(since.0),
+                Some("the store has failed: the host is to be started again"),
+            ),
+        }
+    };
+    let ready = reason.is_none();
+    let health = wire::Health {
+        server,
+        live: true,
+        ready,
+        state: state.into(),
+        since_ms: since,
+        reasons: reason.into_iter().map(Into::into).collect(),
+    };
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    json(status, &health)
+}
+
+/// `GET /v1/stats`
+pub(super) async fn stats(
+    State(host): State<Arc<Host>>,
+    headers: HeaderMap,
+) -> Result<Response<Body>, Refusal> {
+    host.tokens.check(&headers, Role::Operate)?;
+    let manager = &host.manager;
+    let counts = manager.counts_awaited().await;
+    let counts = counts.map_err(|error| host.refusal(&error))?;
+    let paused = manager.paused_awaited().await;
+    let stats = wire::Stats {
+        server: manager.server().into(),
+        scheduled: counts.scheduled,
+        ready: counts.ready,
+        running: counts.running,
+        parked: counts.parked,
+        succeeded: counts.succeeded,
+        failed: counts.failed,
+        cancelled: counts.cancelled,
+        damaged: counts.damaged,
+        stuck: manager.stuck().len() as u64,
+        paused: paused.map_err(|error| host.refusal(&error))?,
+    };
+    Ok(json(StatusCode::OK, &stats))
+}
