@@ -182,6 +182,11 @@ impl Exchange {
         if !head.status.is_success() && !is_problem {
             return Ok(answer);
         }
+        let endless =
+            || Failed::Endless(format!("its answer {status} is larger than {most} bytes"));
+        if body.content_length().is_some_and(|length| length > most) {
+            return Err(endless());
+        }
         let read = body.into_with_config().limit(most).reader();
         answer.body = all_of(read).map_err(|cause| match cause {
             ureq::Error::BodyExceedsLimit(most) => {
@@ -209,6 +214,8 @@ impl Exchange {
                 "no answer came within {} ms",
                 self.timeout.saturating_add(wait).as_millis()
             ),
+            ureq::Error::Protocol(_) => "its answer is no HTTP".into(),
+            ureq::Error::LargeResponseHeader(..) => "the header of its answer is too large".into(),
             ureq::Error::Io(cause) => cause.to_string(),
             cause => cause.to_string(),
         }

@@ -1,5 +1,8 @@
 //! The remote protocol, spoken to a server on loopback.
 
 mod client;
+mod client_answers;
+mod client_repeating;
+mod client_script;
 mod creating;
 mod wire;
