@@ -110,11 +110,18 @@ impl Exchange {
 
     /// Sends it once, and reads the whole answer.
     pub(super) fn send(&self, request: &Request<'_>) -> Result<Answer, Failed> {
-        let mut left = Left(request.body.unwrap_or_default());
+        let body = request.body.unwrap_or_default();
+        let mut left = Left(body);
         let answer = self.run(request, &mut left).map_err(|cause| {
             let told = self.told(&cause, request.wait);
+            let sent = body.len() - left.0.len();
             // A host does nothing before it has all of the body.
-            if is_before_sending(&cause) || !left.0.is_empty() {
+            if sent < body.len() && sent > 0 {
+                Failed::NotSent(format!(
+                    "{told}, after {sent} of {} bytes: perhaps it takes none that large",
+                    body.len()
+                ))
+            } else if sent < body.len() || is_before_sending(&cause) {
                 Failed::NotSent(told)
             } else {
                 Failed::Unanswered(told)

@@ -106,10 +106,7 @@ fn an_acceptance_that_cannot_be_read_may_be_one_all_the_same() {
             enormous.into(),
             "its answer 201 is larger than 134217728 bytes",
         ),
-        (
-            "nonsense\r\n\r\n".into(),
-            "its answer is no HTTP",
-        ),
+        ("nonsense\r\n\r\n".into(), "its answer is no HTTP"),
         (
             answer(500, html, "<html>"),
             "the answer was 500: not a host's answer",
@@ -190,6 +187,16 @@ fn a_refusal_tells_the_program_what_to_act_upon() {
         assert!(told.starts_with(&begin), "{told}");
         assert!(is_it(&ask(text)), "{code}");
     }
+}
+
+#[test]
+fn a_host_is_asked_whether_it_wants_a_large_body() {
+    let host = Scripted::new([Step::Interrupt(problem(413, "too_large", &json!({})))]);
+    let client = Client::builder(host.url()).build().unwrap();
+    let text = "x".repeat(32 << 20);
+    let error = client.enqueue(Echo { text }).unwrap_err();
+    assert!(error.is_too_large() && !error.is_unknown(), "{error}");
+    assert!(host.asked()[0].head.contains("expect: 100-continue"));
 }
 
 #[test]

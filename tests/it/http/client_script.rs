@@ -21,6 +21,8 @@ pub(crate) enum Step {
     HangUp,
     /// No answer comes as long as the client waits for one.
     Silence,
+    /// It is answered as soon as its header is there, and the connection closed.
+    Interrupt(String),
     /// The connection gets this before any request is read.
     Greet(&'static str),
 }
@@ -76,7 +78,8 @@ fn play(listener: &TcpListener, steps: Vec<Step>, closing: &Sender<()>) -> Vec<A
             stream.write_all(text.as_bytes()).unwrap();
             continue;
         }
-        let (mut stream, request) = next(listener, kept.take());
+        let with_body = !matches!(step, Step::Interrupt(_));
+        let (mut stream, request) = next(listener, kept.take(), with_body);
         asked.push(request);
         match step {
             Step::Say(text) => {
@@ -84,7 +87,7 @@ fn play(listener: &TcpListener, steps: Vec<Step>, closing: &Sender<()>) -> Vec<A
                 let _ = stream.get_mut().write_all(text.as_bytes());
                 kept = Some(stream);
             }
-            Step::SayAndClose(text) => {
+            Step::SayAndClose(text) | Step::Interrupt(text) => {
                 let _ = stream.get_mut().write_all(text.as_bytes());
                 drop(stream);
                 let _ = closing.send(());
@@ -102,6 +105,7 @@ fn play(listener: &TcpListener, steps: Vec<Step>, closing: &Sender<()>) -> Vec<A
 fn next(
     listener: &TcpListener,
     mut kept: Option<BufReader<TcpStream>>,
+    with_body: bool,
 ) -> (BufReader<TcpStream>, Asked) {
     loop {
         let mut stream = kept.take().unwrap_or_else(|| {
@@ -111,14 +115,14 @@ fn next(
             stream.set_read_timeout(Some(most)).unwrap();
             BufReader::new(stream)
         });
-        if let Some(asked) = request(&mut stream) {
+        if let Some(asked) = request(&mut stream, with_body) {
             return (stream, asked);
         }
     }
 }
 
 /// The request; `None` where the client has closed the connection.
-fn request(stream: &mut BufReader<TcpStream>) -> Option<Asked> {
+fn request(stream: &mut BufReader<TcpStream>, with_body: bool) -> Option<Asked> {
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();
@@ -136,7 +140,7 @@ fn request(stream: &mut BufReader<TcpStream>) -> Option<Asked> {
         let is_it = name.eq_ignore_ascii_case("content-length");
         is_it.then(|| value.parse().unwrap())
     });
-    let mut body = vec![0; length.unwrap_or(0)];
+    let mut body = vec![0; length.filter(|_| with_body).unwrap_or(0)];
     stream.read_exact(&mut body).ok()?;
     let line = lines[0].trim_end_matches(" HTTP/1.1").to_owned();
     Some(Asked {

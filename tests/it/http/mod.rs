@@ -2,6 +2,7 @@
 
 mod client;
 mod client_answers;
+mod client_config;
 mod client_repeating;
 mod client_script;
 mod creating;
