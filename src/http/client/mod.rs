@@ -29,7 +29,99 @@ use pool::Pools;
 use waiting::Waiting;
 
 /// Sends jobs to hosts, and asks the host that took one how it ended. A handle, cheap to clone and to
-/// share; all clones share their connections.
+/// share; all clones share their connections. Calls block, as those of a [`Manager`](crate::Manager) do.
+///
+#[cfg_attr(feature = "http-server", doc = "```")]
+#[cfg_attr(not(feature = "http-server"), doc = "```ignore")]
+/// use std::time::Duration;
+/// use jobkeep::http::{Client, Pool, Server};
+/// use jobkeep::{Context, Job, JobError, Manager, MemoryStore, Run};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Greet { name: String }
+///
+/// impl Job for Greet {
+///     const NAME: &'static str = "greet";
+///     type Output = String;
+/// }
+///
+/// impl Run for Greet {
+///     fn run(&mut self, _ctx: &Context) -> Result<String, JobError> {
+///         Ok(format!("Hello, {}!", self.name))
+///     }
+/// }
+///
+/// // The host.
+/// let manager = Manager::builder(MemoryStore::new()).server("web-1").register::<Greet>().start()?;
+/// let serving = Server::new(&manager).serve("127.0.0.1:0")?;
+///
+/// // Whoever has jobs.
+/// let client = Client::builder(Pool::host(format!("http://{}", serving.address()))).build()?;
+/// let receipt = client.enqueue(Greet { name: "Ada".into() })?;
+/// let done = client.wait(&receipt, Duration::from_secs(30))?;
+/// assert_eq!(done.output()?, "Hello, Ada!");
+/// # serving.shutdown(Duration::from_secs(10))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Where jobs go, and where they are asked for
+///
+/// A new job goes to a [`Pool`]: a balancer's URL, and whatever stands behind it today. The host that gets
+/// it queues it on itself and names itself in the receipt. Later the client asks that server, where its
+/// own configuration says that it is:
+///
+/// ```
+/// use jobkeep::http::{Client, Pool};
+///
+/// let client = Client::builder("https://jobs.example.org")
+///     .pool(Pool::new("https://images.example.org").job("thumbnail"))
+///     .server("web-1", "http://10.0.0.1:8081")                 // a table of servers,
+///     .servers("http://{server}.internal:8081")                // and a pattern for the others
+///     .token("s3cret")
+///     .plain_http(true)                                        // as far as the network is ours
+///     .build()?;
+/// # Ok::<(), jobkeep::Error>(())
+/// ```
+///
+/// An address that came over the wire is never followed. A server that neither table nor pattern knows
+/// is [unknown](Error::is_unknown_server). Without table and pattern the first pool is asked, which suits
+/// a single host, or several [`hosts`](Pool::hosts); a balancer leads to any of its hosts, and one that has
+/// not given the receipt [says so](Error::is_other_server).
+///
+/// # What is sent twice, and when a job is made twice
+///
+/// A job without an [idempotency key](NewJob::key) gets one from the client, a random one for each call, so
+/// that a request that comes twice to one host makes one job there. Keys are each host's own: a request
+/// that comes to *two* hosts makes two jobs. So:
+///
+/// - What was certainly not accepted is sent again, as long as [`patience`](ClientBuilder::patience) lasts:
+///   no connection came about, not all of the request was sent, or a host said that its inbox is full, that
+///   it shuts down or that its store refuses. A host that says when to come again is not asked before.
+/// - Where the answer was lost (the connection broke, no answer came in time, or the balancer answers 502 or
+///   504, or 5xx in words of its own) a host may have accepted the job. Through a balancer it is *not* sent
+///   again, and the error [is unknown](Error::is_unknown). To a [`host`](Pool::host) of which the client
+///   knows that it is one it is sent again, and makes one job.
+/// - With [`repeat_unanswered`](ClientBuilder::repeat_unanswered) it is sent again through a balancer too.
+///   That makes the job twice where the balancer chooses another host than the first time, and the first
+///   one had accepted it. The same happens where the application enqueues again after such an error, even
+///   with a key of its own; and where the balancer itself repeats requests: nginx does so for a `POST` only
+///   with `proxy_next_upstream non_idempotent`.
+///
+/// A [buffered](crate::Durability::Buffered) job gets no key, because with one it would wait for its commit,
+/// and is not sent again where an answer was lost. Where a host buffers by default, its jobs from a client
+/// wait for their commit all the same.
+///
+/// Looking at a job changes nothing, and is repeated as long as its caller's patience lasts. Cancelling,
+/// retrying and removing are sent once.
+///
+/// # Connections
+///
+/// They are kept and used again, at most 64 to one host, and none that rested for 4 s or that the other
+/// side has closed. Where it closes one in the same moment in which a request goes out, the answer is lost:
+/// let servers and balancers keep idle connections for longer than 5 s, which most do. TLS is rustls, with
+/// Mozilla's authorities or [your own](ClientBuilder::root_certificate). A proxy is not used, whatever the
+/// environment says; redirects are not followed. A token never shows in errors and `Debug`.
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
 

@@ -5,5 +5,6 @@ mod client_answers;
 mod client_config;
 mod client_repeating;
 mod client_script;
+mod client_tls;
 mod creating;
 mod wire;
