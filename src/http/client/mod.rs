@@ -93,7 +93,8 @@ use waiting::Waiting;
 ///
 /// A job without an [idempotency key](NewJob::key) gets one from the client, a random one for each call, so
 /// that a request that comes twice to one host makes one job there. Keys are each host's own: a request
-/// that comes to *two* hosts makes two jobs. So:
+/// that comes to *two* hosts makes two jobs. A host keeps such a key
+/// [as long](crate::Builder::key_retention) as any other. So:
 ///
 /// - What was certainly not accepted is sent again, as long as [`patience`](ClientBuilder::patience) lasts:
 ///   no connection came about, not all of the request was sent, or a host said that its inbox is full, that

@@ -278,6 +278,26 @@ fn a_large_job_goes_round() {
 }
 
 #[test]
+fn many_threads_share_a_client() {
+    let (manager, serving) = host();
+    let client = client(&serving);
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let client = client.clone();
+            scope.spawn(move || {
+                for job in 0..20 {
+                    let text = format!("{thread}/{job}");
+                    let receipt = client.enqueue(echo(&text)).unwrap();
+                    let done = client.wait(&receipt, PATIENCE).unwrap();
+                    assert_eq!(*done.output().unwrap(), text);
+                }
+            });
+        }
+    });
+    assert_eq!(manager.counts().unwrap().succeeded, 160);
+}
+
+#[test]
 fn an_empty_batch_asks_nobody() {
     let client = Client::builder("http://127.0.0.1:1").build().unwrap();
     assert_eq!(client.enqueue_all::<Echo, Echo>([]).unwrap(), []);
