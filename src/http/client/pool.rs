@@ -1,5 +1,6 @@
 //! Whom new jobs are sent to.
 
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::address::Address;
@@ -21,7 +22,7 @@ use crate::{Draft, Error};
 ///     .build()?;
 /// # Ok::<(), jobkeep::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a pool takes jobs when it is given to a client"]
 pub struct Pool {
     urls: Vec<String>,
@@ -69,6 +70,16 @@ impl Pool {
     pub fn queue(mut self, name: impl Into<String>) -> Self {
         self.queues.push(name.into());
         self
+    }
+}
+
+/// Without its URLs: they are not checked yet, and may hold a password.
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("jobs", &self.jobs)
+            .field("queues", &self.queues)
+            .finish_non_exhaustive()
     }
 }
 

@@ -269,6 +269,19 @@ fn a_host_that_cannot_be_reached_is_asked_again_as_long_as_patience_lasts() {
 }
 
 #[test]
+fn a_pattern_puts_the_servers_name_where_it_says() {
+    let receipt = receipt();
+    let host = Scripted::new([Step::Say(succeeded(&receipt))]);
+    let pattern = format!("{}/hosts/{{server}}/", host.url());
+    let client = Client::builder("http://127.0.0.1:1").servers(pattern);
+    let client = client.token("s3cret").build().unwrap();
+    assert!(client.completed(&receipt).unwrap().is_some());
+    let asked = host.asked();
+    assert_eq!(asked[0].line, format!("GET /hosts/web-1/v1/jobs/{receipt}"));
+    assert!(asked[0].head.contains("authorization: bearer s3cret"));
+}
+
+#[test]
 fn without_patience_a_host_is_asked_once() {
     let receipt = receipt();
     let host = Scripted::new([Step::HangUp]);

@@ -113,6 +113,11 @@ fn a_token_travels_readable_only_where_that_is_allowed() {
 fn neither_a_client_nor_its_builder_shows_the_token() {
     let builder = Client::builder("https://jobs.example.org").token("s3cret");
     assert!(!format!("{builder:?}").contains("s3cret"));
+    let pool = Pool::new("https://ada:s3cret@jobs.example.org").job("a");
+    assert_eq!(
+        format!("{pool:?}"),
+        "Pool { jobs: [\"a\"], queues: [], .. }"
+    );
     let client = builder.build().unwrap();
     let text = format!("{client:?}");
     assert!(
