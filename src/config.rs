@@ -207,7 +207,7 @@ impl Config {
         if faults.is_empty() {
             Ok(self)
         } else {
-            Err(Error::config(&faults))
+            Err(Error::config("start the manager", &faults))
         }
     }
 
@@ -235,9 +235,9 @@ impl Config {
     }
 }
 
-const NAME_RULE: &str = "a name has 1 to 64 letters, digits, `-`, `_` or `.`";
+pub(crate) const NAME_RULE: &str = "a name has 1 to 64 letters, digits, `-`, `_` or `.`";
 
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     (1..=64).contains(&name.len()) && name.chars().all(plain)
 }

@@ -3,8 +3,8 @@ use std::time::Duration;
 use crate::finished::{Completed, Finished};
 use crate::{Draft, Error, Job, NewJob, Receipt};
 
-/// Whoever accepts jobs: the [`Manager`](crate::Manager) of this process, or what you put in its place.
-/// Code that queues through `&dyn Enqueue` works with both.
+/// Whoever accepts jobs: the [`Manager`](crate::Manager) of this process, the `http::Client` of others, or
+/// what you put in their place. Code that queues through `&dyn Enqueue` works with all of them.
 ///
 /// Implementors give [`accept`](Enqueue::accept) and [`look_up`](Self::look_up); the typed calls on
 /// `dyn Enqueue` are made of these.

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use jobkeep_store::{JobNumber, StateKind, StoreError};
 
+mod remote;
 mod within;
+
+pub(crate) use remote::Remote;
 
 /// Why jobkeep could not do what it was asked: what was tried, on which job, queue or store, why, and
 /// where there is one, the way out.
@@ -20,8 +23,9 @@ struct Fault {
     store: Option<Arc<StoreError>>,
 }
 
+/// What a program acts upon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Config,
     UndeclaredQueue,
     TooLarge,
@@ -43,10 +47,11 @@ enum Kind {
     BadReceipt,
     Store,
     Host,
+    Remote(Remote),
 }
 
 impl Error {
-    fn new(kind: Kind, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self(Box::new(Fault {
             kind,
             message: message.into(),
@@ -54,14 +59,13 @@ impl Error {
         }))
     }
 
-    pub(crate) fn config(faults: &[String]) -> Self {
-        const ACT: &str = "start the manager";
+    pub(crate) fn config(act: &str, faults: &[String]) -> Self {
         let message = match faults {
-            [only] => format!("{ACT}: {only}"),
+            [only] => format!("{act}: {only}"),
             many => {
                 let list = many.join("\n- ");
                 format!(
-                    "{ACT}: {} faults in its configuration\n- {list}",
+                    "{act}: {} faults in its configuration\n- {list}",
                     many.len()
                 )
             }
@@ -306,7 +310,7 @@ impl Error {
         error
     }
 
-    /// The configuration of a manager does not hold together; the message names every fault.
+    /// The configuration of a manager or a client does not hold together; the message names every fault.
     pub fn is_config(&self) -> bool {
         self.0.kind == Kind::Config
     }
@@ -413,13 +417,13 @@ impl Error {
         self.0.store.as_deref()
     }
 
-    /// The store failed in the middle: what was asked may or may not have taken effect, and the
-    /// next opening of the store tells.
+    /// What was asked may or may not have taken effect: the store failed in the middle, and its next
+    /// opening tells; or the answer of a host was lost.
     pub fn is_unknown(&self) -> bool {
-        self.0
-            .store
-            .as_ref()
-            .is_some_and(|cause| cause.is_unknown())
+        match &self.0.store {
+            Some(cause) => cause.is_unknown(),
+            None => self.0.kind == Kind::Remote(Remote::Unanswered),
+        }
     }
 }
 

@@ -8,14 +8,13 @@
 
 #[cfg(feature = "http-client")]
 mod client;
-#[allow(dead_code, reason = "the client and the limits are still to come")]
+#[allow(dead_code, reason = "the limits of the server are still to come")]
 mod problem;
 #[cfg(feature = "http-server")]
 mod server;
-#[allow(dead_code, reason = "the client is still to come")]
 mod wire;
 
 #[cfg(feature = "http-client")]
-pub use client::Client;
+pub use client::{Client, ClientBuilder, Pool};
 #[cfg(feature = "http-server")]
 pub use server::{Role, Server, Serving};

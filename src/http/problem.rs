@@ -14,7 +14,8 @@ macro_rules! codes {
         }
 
         impl Code {
-            /// All of them, for the description of the protocol.
+            /// All of them.
+            #[cfg(feature = "http-client")]
             pub(super) const ALL: &[Self] = &[$(Self::$name,)+];
 
             pub(super) fn as_str(self) -> &'static str {
@@ -91,6 +92,7 @@ codes! {
     StoreRefuses = 503 "store_refuses";
 }
 
+#[cfg(feature = "http-client")]
 impl Code {
     /// The code of that text.
     pub(super) fn read(text: &str) -> Option<Self> {

@@ -4,7 +4,7 @@
 //! is left out. Requests with fields that nobody knows are refused, so that a misspelt option is no
 //! silent default; answers may gain fields.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{Durability, Priority};
@@ -16,7 +16,11 @@ pub(super) struct NewJob {
     /// The name of its type.
     pub(super) name: String,
     /// Its value, as JSON. This or `bincode`.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        default,
+        deserialize_with = "given"
+    )]
     pub(super) payload: Option<Box<RawValue>>,
     /// Its value in the type's own encoding, as base64: for types whose codec is bincode.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -42,6 +46,11 @@ pub(super) struct NewJob {
     pub(super) key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) durability: Option<Durability>,
+}
+
+/// `null` is a value like others: that of a unit.
+fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::deserialize(value).map(Some)
 }
 
 /// How far apart attempts are.
@@ -105,9 +114,17 @@ pub(super) struct Job {
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub(super) history: Vec<Attempt>,
     /// The value as it was left. With the fields below, only of a finished job.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        default,
+        deserialize_with = "given"
+    )]
     pub(super) payload: Option<Box<RawValue>>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        default,
+        deserialize_with = "given"
+    )]
     pub(super) output: Option<Box<RawValue>>,
     /// Of a type whose codec is bincode: the bytes, as base64.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -122,12 +139,15 @@ fn is_false(flag: &bool) -> bool {
 }
 
 /// Why a job cannot run where it is.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Parked {
     /// `unknown_name`, `unknown_queue`, `undecodable`, `unreadable` or `crashing`.
     pub(super) reason: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) message: Option<String>,
+    /// For `crashing`, how often in a row the process died beside it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) times: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -212,6 +232,7 @@ pub(super) struct Page {
 }
 
 /// Whether the host takes requests.
+#[cfg(feature = "http-server")]
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Health {
     pub(super) server: String,
@@ -229,6 +250,7 @@ pub(super) struct Health {
 }
 
 /// How many jobs stand where.
+#[cfg(feature = "http-server")]
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Stats {
     pub(super) server: String,

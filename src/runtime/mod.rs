@@ -51,6 +51,8 @@ pub(crate) use panics::is_own_thread;
 pub(crate) use pause::{Rest, Rested};
 pub(crate) use shared::{FindError, Shared};
 pub use shared::{Shutdown, StillRunning};
+#[cfg(feature = "http-client")]
+pub(crate) use signal::{Signal, Woken};
 pub use start::Recovery;
 pub(crate) use start::{Parts, start};
 #[cfg(feature = "testing")]

@@ -141,6 +141,10 @@ pub(super) fn listed(job: &ListedJob) -> wire::Job {
 }
 
 fn parked(reason: &ParkReason) -> wire::Parked {
+    let times = match reason {
+        ParkReason::Crashing(times) => Some(*times),
+        _ => None,
+    };
     let (reason, message) = match reason {
         ParkReason::UnknownName => ("unknown_name", None),
         ParkReason::UnknownQueue => ("unknown_queue", None),
@@ -155,6 +159,7 @@ fn parked(reason: &ParkReason) -> wire::Parked {
     wire::Parked {
         reason: reason.into(),
         message,
+        times,
     }
 }
 

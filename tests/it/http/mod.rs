@@ -1,4 +1,10 @@
 //! The remote protocol, spoken to a server on loopback.
 
+mod client;
+mod client_answers;
+mod client_config;
+mod client_repeating;
+mod client_script;
+mod client_tls;
 mod creating;
 mod wire;
