@@ -7,6 +7,8 @@ use std::path::Path;
 /// So many jobs wait at most, and so many huge ones among them; then producers pause.
 pub(crate) const WAITING: usize = 20_000;
 pub(crate) const HUGE_WAITING: usize = 32;
+/// What producers may be adding when they see that so many wait.
+pub(crate) const ON_THE_WAY: usize = 4 * 200;
 /// So many finished jobs are kept.
 pub(crate) const KEPT: usize = 1_000;
 /// The limit of payloads.
@@ -19,8 +21,8 @@ const ROW: usize = 1_600;
 /// What a waiting job may leave in the process: its place in the schedule, and what the allocator does not
 /// give back of the rows of its group.
 const PLACE: usize = 512;
-/// Whatever the load: caches, stacks, and what the allocator keeps.
-const SLACK: usize = 16 << 20;
+/// Whatever the load: caches, stacks, and what the allocator keeps for each of two dozen threads.
+const SLACK: usize = 32 << 20;
 
 /// So many times what is in it a file of redb may take: a page is written anew beside the old one, leaves
 /// are half full at worst, and a file grows in large steps.

@@ -12,7 +12,7 @@ use jobkeep::{
     StateKind,
 };
 
-use crate::bounds::{HUGE_ONE_IN, HUGE_WAITING, KEPT, LIMIT, WAITING};
+use crate::bounds::{HUGE_ONE_IN, HUGE_WAITING, KEPT, LIMIT, ON_THE_WAY, WAITING};
 use crate::dice::Dice;
 use crate::pace::Pace;
 use crate::tally::{ACCEPTED, BUFFERED, CANCELLED, ENDED, HUGE, REMOVED};
@@ -149,7 +149,7 @@ impl Load {
     ) {
         while over.goes_on() {
             let (waiting, huge) = self.site.tally.waiting();
-            if waiting >= WAITING {
+            if waiting + ON_THE_WAY >= WAITING {
                 over.rest(Duration::from_millis(5));
                 continue;
             }
