@@ -6,8 +6,9 @@ use std::time::Duration;
 use jobkeep::{AttemptEnd, Completed, HISTORY, ListedJob, Manager, Reason, Receipt, StateKind};
 
 use crate::life::{CANCELLED, Home, lines, parked};
+use crate::pausing::{Pauses, pause_holds, resume};
 use crate::trace::Trace;
-use crate::work::{Kind, STEPS, Work, followers, output_of};
+use crate::work::{Kind, Lines, STEPS, Work, followers, output_of};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -25,10 +26,16 @@ pub(crate) struct Account {
     /// Finished jobs that the store still has.
     pub(crate) kept: usize,
     pub(crate) cancelled: usize,
+    /// Runs that stayed beyond their time-outs.
+    pub(crate) late: usize,
+    /// Pauses that were acknowledged.
+    pub(crate) pauses: usize,
     /// What was acknowledged and is not there.
     pub(crate) lost: Vec<String>,
     /// Runs that began before the one before them had ended.
     pub(crate) at_once: Vec<String>,
+    /// Runs that began while their queue was paused.
+    pub(crate) though_paused: Vec<String>,
 }
 
 /// One run of a job, by the ledger.
@@ -64,6 +71,8 @@ type Ledger = BTreeMap<u64, Runs>;
 /// Lets everything end that has not, and asks for everything that was said.
 pub(crate) fn settle(home: &Home, life: u32) -> Account {
     let manager = home.builder(life, &Trace::silent()).start().unwrap();
+    pause_holds(home, &manager);
+    resume(&manager, &Lines::at(&home.ledger()), life).unwrap();
     for receipt in parked(&manager) {
         manager.retry(&receipt).unwrap();
     }
@@ -135,7 +144,11 @@ fn drain(manager: &Manager) {
 fn read_ledger(home: &Home, account: &mut Account) -> Ledger {
     let mut ledger = Ledger::new();
     let mut cancelled = HashMap::new();
+    let mut pauses = Pauses::default();
     for line in lines(&home.ledger()) {
+        if pauses.take(&line) {
+            continue;
+        }
         let words: Vec<_> = line.split(' ').collect();
         let number = words[1].parse().unwrap();
         if let ["cancelled", _, life] = *words {
@@ -155,6 +168,9 @@ fn read_ledger(home: &Home, account: &mut Account) -> Ledger {
                     job.label.is_empty() || job.label == label,
                     "{line}: {job:?}"
                 );
+                if pauses.holds && kind == "Rests" {
+                    account.though_paused.push(line.clone());
+                }
                 job.label = label.into();
                 job.leads = kind == "Leads";
                 let last = job.all.last();
@@ -171,6 +187,7 @@ fn read_ledger(home: &Home, account: &mut Account) -> Ledger {
             ["kept", _, step] => job.kept = step.parse().unwrap(),
             [end, _, attempt, life, ..] => {
                 let run = job.all.last_mut().unwrap();
+                account.late += usize::from(end == "late");
                 let now = (run.attempt.to_string(), run.life.to_string());
                 assert_eq!(now, (attempt.into(), life.into()), "{line}");
                 assert_eq!(run.end.replace(end.into()), None, "{line}");
@@ -179,6 +196,7 @@ fn read_ledger(home: &Home, account: &mut Account) -> Ledger {
         }
     }
     account.cancelled = cancelled.len();
+    account.pauses = pauses.acknowledged;
     ledger
 }
 
@@ -324,7 +342,12 @@ fn every_run_is_explained(manager: &Manager, ledger: &Ledger, account: &mut Acco
 /// that was run again after its end has more attempts on record than it counts.
 fn is_explained(job: &Completed<Work>, runs: &Runs) {
     let said = || format!("{:?}: {runs:?}", job.history());
-    let expected = if job.job().kind == Kind::Fails { 2 } else { 1 };
+    let kind = job.job().kind;
+    let expected = if matches!(kind, Kind::Fails | Kind::Overruns) {
+        2
+    } else {
+        1
+    };
     assert_eq!(job.attempts(), expected, "{}", said());
     let most = job.attempts() + job.interruptions() + u32::from(runs.retrying);
     assert!(runs.all.len() <= most as usize, "{}", said());
@@ -343,6 +366,8 @@ fn is_explained(job: &Completed<Work>, runs: &Runs) {
             let is_right = match &ended.end {
                 AttemptEnd::Interrupted { .. } => true,
                 AttemptEnd::Succeeded => attempt == job.attempts(),
+                AttemptEnd::TimedOut(_) => attempt == 1 && kind == Kind::Overruns,
+                AttemptEnd::Error(chain) if kind == Kind::Overruns => *chain == ["too late"],
                 AttemptEnd::Error(chain) => attempt == 1 && *chain == ["the first one fails"],
                 _ => false,
             };

@@ -28,10 +28,14 @@ pub(crate) enum Aim {
     Shutdown,
     /// At a commit where the life stands still, before the engine has it or after it was written.
     CommitStanding,
+    /// When the n-th pause was acknowledged.
+    Pause,
+    /// When a job has stayed beyond its time-out.
+    Late,
 }
 
 /// The aims of one kill after the other, again and again.
-pub(crate) const AIMS: [Aim; 19] = [
+pub(crate) const AIMS: [Aim; 21] = [
     Aim::Commit,
     Aim::Run,
     Aim::OpenStanding,
@@ -51,6 +55,8 @@ pub(crate) const AIMS: [Aim; 19] = [
     Aim::Acknowledgement,
     Aim::CommitStanding,
     Aim::Run,
+    Aim::Pause,
+    Aim::Late,
 ];
 
 /// Where a kill fell.
@@ -68,6 +74,10 @@ pub(crate) struct Fell {
     pub(crate) unanswered: bool,
     pub(crate) in_open: bool,
     pub(crate) in_shutdown: bool,
+    /// A queue was paused.
+    pub(crate) paused: bool,
+    /// A job ran on after its time-out.
+    pub(crate) late: bool,
     /// So many jobs had been parked because of earlier kills.
     pub(crate) parked: usize,
 }
@@ -158,6 +168,8 @@ fn mark(home: &Home, aim: Aim, dice: &mut Dice) -> (&'static str, usize) {
         Aim::Open => ("open begin", 1),
         Aim::OpenStanding | Aim::CommitStanding => ("stand", 1),
         Aim::Shutdown => ("shutdown begin", 1),
+        Aim::Pause => ("pause end", 1 + dice.below(4)),
+        Aim::Late => ("late begin", 1 + dice.below(4)),
     }
 }
 
@@ -190,6 +202,8 @@ struct Said {
     opens: [usize; 2],
     shutdowns: [usize; 2],
     stands: bool,
+    paused: bool,
+    late: [usize; 2],
     parked: usize,
     /// What is no mark.
     rest: Vec<String>,
@@ -214,6 +228,10 @@ impl Said {
             ["open", "end"] => self.opens[1] += 1,
             ["shutdown", "begin"] => self.shutdowns[0] += 1,
             ["shutdown", "end"] => self.shutdowns[1] += 1,
+            ["pause", "end"] => self.paused = true,
+            ["resume", "begin"] => self.paused = false,
+            ["late", "begin"] => self.late[0] += 1,
+            ["late", "end"] => self.late[1] += 1,
             ["stand"] => self.stands = true,
             ["parked"] => self.parked += 1,
             _ => {}
@@ -230,6 +248,8 @@ impl Said {
             unanswered: in_commit && self.stands,
             in_open: open(self.opens),
             in_shutdown: open(self.shutdowns),
+            paused: self.paused,
+            late: open(self.late),
             parked: self.parked,
         }
     }

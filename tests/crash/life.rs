@@ -14,8 +14,10 @@ use jobkeep::{
 use serde::{Deserialize, Serialize};
 
 use crate::dice::Dice;
+use crate::pace::Pace;
+use crate::pausing::{pause_and_resume, pause_holds};
 use crate::trace::{Marked, Stand, Trace, wait_for_the_end};
-use crate::work::{Kind, Ledger, Lines, Work, output_of};
+use crate::work::{Kind, Ledger, Lines, PAUSED, Work, new_job, output_of};
 
 /// Has the life of a child, as JSON.
 pub(crate) const LIFE: &str = "JOBKEEP_CRASH_LIFE";
@@ -74,7 +76,9 @@ impl Home {
     /// A manager that is not started yet, which runs the jobs and writes the ledger.
     pub(crate) fn builder(&self, life: u32, trace: &Arc<Trace>) -> Builder {
         let store = Marked::new(self.store(), Arc::clone(trace));
-        let builder = Manager::builder(store).queue(Queue::new("default").workers(4));
+        let builder = Manager::builder(store)
+            .queue(Queue::new("default").workers(4))
+            .queue(Queue::new(PAUSED).workers(2));
         let builder = if self.prunes {
             let retention = Retention::keep_all().at_most(30);
             builder.retention(retention).probation(Duration::ZERO)
@@ -85,6 +89,7 @@ impl Home {
             lines: Arc::new(Lines::at(&self.ledger())),
             life,
             trace: Arc::clone(trace),
+            time: Arc::new(Pace::default()),
         };
         ledger.register(builder)
     }
@@ -97,6 +102,7 @@ pub(crate) fn live(life: &str) {
     trace.say("open begin");
     let manager = life.home.builder(life.number, &trace).start().unwrap();
     trace.say("open end");
+    pause_holds(&life.home, &manager);
     for receipt in parked(&manager) {
         trace.say("parked");
         manager.retry(&receipt).unwrap();
@@ -115,6 +121,11 @@ pub(crate) fn live(life: &str) {
             scope.spawn(move || living.produce(producer, &told));
         }
         drop(told);
+        scope.spawn(|| {
+            let ended = pause_and_resume(&manager, &living.ledger, life.number, &trace);
+            let error = ended.unwrap_err();
+            assert!(error.is_shut_down(), "{error}");
+        });
         let most = life.stops_after.unwrap_or(usize::MAX);
         acknowledgements.iter().take(most).for_each(|()| {});
         trace.say("shutdown begin");
@@ -176,8 +187,12 @@ impl Living<'_> {
             Priority::Urgent,
         ];
         let filler = [0, 40, 3_000][dice.below(3)];
-        let kind = kinds[dice.below(kinds.len())];
-        let new = |label: &str| NewJob::new(Work::new(label.into(), kind, filler));
+        let kind = match dice.below(16) {
+            0 => Kind::Overruns,
+            1 | 2 => Kind::Rests,
+            _ => kinds[dice.below(kinds.len())],
+        };
+        let new = |label: &str| new_job(label, kind, filler);
         let (label, manager) = (label.to_owned(), self.manager);
         let mut how = "synced";
         let made = match dice.below(9) {

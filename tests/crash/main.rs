@@ -16,6 +16,9 @@ mod account;
 mod dice;
 mod killer;
 mod life;
+#[path = "../soak/pace.rs"]
+mod pace;
+mod pausing;
 mod report;
 mod trace;
 mod work;
@@ -70,6 +73,7 @@ fn nothing_acknowledged_is_lost_by_a_kill() {
         let none: &[String] = &[];
         assert_eq!(share.account.lost, none, "{:?}", share.home);
         assert_eq!(share.account.at_once, none, "{:?}", share.home);
+        assert_eq!(share.account.though_paused, none, "{:?}", share.home);
     }
 }
 

@@ -16,6 +16,8 @@ pub(crate) struct Falls {
     in_open: usize,
     in_shutdown: usize,
     pruning: usize,
+    paused: usize,
+    late: usize,
     /// Jobs beside which the process had died alone.
     parked: usize,
 }
@@ -29,17 +31,21 @@ impl Falls {
         self.in_open += usize::from(fell.in_open);
         self.in_shutdown += usize::from(fell.in_shutdown);
         self.pruning += usize::from(fell.pruning);
+        self.paused += usize::from(fell.paused);
+        self.late += usize::from(fell.late);
         self.parked += fell.parked;
     }
 
     /// Where more kills have to fall, so that those of all stores fall as often as they must: half with
-    /// jobs in flight, a tenth inside a commit, five inside an opening, some during a shutdown and while
-    /// pruning.
+    /// jobs in flight, a tenth inside a commit, five inside an opening, some during a shutdown, while
+    /// pruning, while a queue was paused, and while a job stayed beyond its time-out.
     pub(crate) fn missing(&self, prunes: bool) -> Option<Aim> {
         [
             (self.in_open < 2, Aim::OpenStanding),
             (self.in_shutdown == 0, Aim::Shutdown),
             (self.pruning == 0 && prunes, Aim::Prune),
+            (self.paused == 0, Aim::Pause),
+            (self.late == 0, Aim::Late),
             (10 * self.in_commit < self.kills, Aim::Commit),
             (2 * self.in_flight < self.kills, Aim::Run),
         ]
@@ -58,7 +64,7 @@ pub(crate) struct Share {
 /// A table with a column a store, and their sums.
 pub(crate) fn of(shares: &[Share]) -> String {
     type Row = (&'static str, fn(&Share) -> usize);
-    let rows: [Row; 18] = [
+    let rows: [Row; 22] = [
         ("kills", |share| share.falls.kills),
         ("  with jobs in flight", |share| share.falls.in_flight),
         ("  inside a commit", |share| share.falls.in_commit),
@@ -68,6 +74,8 @@ pub(crate) fn of(shares: &[Share]) -> String {
         }),
         ("  inside an opening", |share| share.falls.in_open),
         ("  during a shutdown", |share| share.falls.in_shutdown),
+        ("  while a queue was paused", |share| share.falls.paused),
+        ("  with a job beyond its time-out", |share| share.falls.late),
         ("jobs acknowledged", |share| share.account.acknowledged),
         ("jobs acknowledged and lost", |share| {
             share.account.lost.len()
@@ -75,6 +83,8 @@ pub(crate) fn of(shares: &[Share]) -> String {
         ("jobs that ran", |share| share.account.ran),
         ("jobs cancelled", |share| share.account.cancelled),
         ("runs twice at once", |share| share.account.at_once.len()),
+        ("runs beyond their time-outs", |share| share.account.late),
+        ("pauses acknowledged", |share| share.account.pauses),
         ("runs again, interrupted", |share| share.account.interrupted),
         ("runs again, after an error", |share| {
             share.account.after_an_error
@@ -86,7 +96,7 @@ pub(crate) fn of(shares: &[Share]) -> String {
         ("jobs finished and kept", |share| share.account.kept),
         ("jobs parked as crashing", |share| share.falls.parked),
     ];
-    let mut text = format!("\n{:30}", "");
+    let mut text = format!("\n{:34}", "");
     for share in shares {
         let prunes = if share.home.prunes { ", prunes" } else { "" };
         let name = format!("{:?}{prunes}", share.home.engine).to_lowercase();
@@ -94,7 +104,7 @@ pub(crate) fn of(shares: &[Share]) -> String {
     }
     writeln!(text, "{:>14}", "all").unwrap();
     for (name, of) in rows {
-        write!(text, "{name:30}").unwrap();
+        write!(text, "{name:34}").unwrap();
         for share in shares {
             write!(text, "{:>14}", of(share)).unwrap();
         }

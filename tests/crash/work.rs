@@ -9,6 +9,7 @@ use std::time::Duration;
 use jobkeep::{Builder, Context, Job, JobError, NewJob, Policy};
 use serde::{Deserialize, Serialize};
 
+use crate::pace::Pace;
 use crate::trace::Trace;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -30,7 +31,15 @@ pub(crate) enum Kind {
     Steps,
     /// Two jobs follow it.
     Leads,
+    /// Its first attempt stays beyond its time-out.
+    Overruns,
+    /// Of the queue that is paused now and then.
+    Rests,
 }
+
+/// The queue that is paused now and then.
+pub(crate) const PAUSED: &str = "paused";
+const TIMEOUT: Duration = Duration::from_millis(8);
 
 pub(crate) const STEPS: u32 = 3;
 
@@ -50,6 +59,16 @@ impl Work {
             step: 0,
             filler,
         }
+    }
+}
+
+/// A job with the options of its kind.
+pub(crate) fn new_job(label: &str, kind: Kind, filler: usize) -> NewJob<Work> {
+    let job = NewJob::new(Work::new(label.into(), kind, filler));
+    match kind {
+        Kind::Overruns => job.timeout(TIMEOUT),
+        Kind::Rests => job.queue(PAUSED),
+        _ => job,
     }
 }
 
@@ -89,6 +108,7 @@ pub(crate) struct Ledger {
     pub(crate) lines: Arc<Lines>,
     pub(crate) life: u32,
     pub(crate) trace: Arc<Trace>,
+    pub(crate) time: Arc<Pace>,
 }
 
 impl Ledger {
@@ -106,7 +126,11 @@ impl Ledger {
         self.trace.say("run begin");
         self.trace.hold_once();
         let end = self.act(work, ctx);
-        let ended = if end.is_ok() { "done" } else { "error" };
+        let ended = match &end {
+            Ok(_) => "done",
+            Err(_) if work.kind == Kind::Overruns => "late",
+            Err(_) => "error",
+        };
         self.lines.add(&format!("{ended} {about}\n"));
         self.trace.say("run end");
         end
@@ -119,7 +143,16 @@ impl Ledger {
         }
         match work.kind {
             Kind::Fails if ctx.attempt() == 1 => return Err(JobError::new("the first one fails")),
-            Kind::Plain | Kind::Fails => {}
+            Kind::Overruns if ctx.attempt() == 1 => {
+                while !ctx.is_cancelled() {
+                    self.time.rest(Duration::from_millis(1));
+                }
+                self.trace.say("late begin");
+                self.time.rest(Duration::from_millis(2));
+                self.trace.say("late end");
+                return Err(JobError::new("too late"));
+            }
+            Kind::Plain | Kind::Fails | Kind::Overruns | Kind::Rests => {}
             Kind::Steps => {
                 while work.step < STEPS {
                     work.step += 1;

@@ -16,12 +16,16 @@ pub(crate) const AT_MOST: u64 = 12;
 pub(crate) struct Fact {
     /// Nobody had asked for it before this.
     pub(crate) asked: usize,
+    /// It is there whatever comes; of a buffered job only known later, if at all.
     pub(crate) accepted: Option<usize>,
+    pub(crate) buffered: Option<usize>,
     pub(crate) receipt: Option<Receipt<Work>>,
     pub(crate) number: Option<JobNumber>,
     /// The first time that its handler began.
     pub(crate) begun: Option<usize>,
     pub(crate) shown: Vec<Shown>,
+    /// What its checkpoints have kept, and when that was acknowledged.
+    pub(crate) kept: Vec<(usize, u32)>,
     pub(crate) cancelling: Option<usize>,
     pub(crate) cancelled: Option<usize>,
     pub(crate) retrying: Option<usize>,
@@ -69,6 +73,12 @@ impl Fact {
         if by(self.begun, cut) && !found.has_run && !found.is_listed {
             return Some("has begun, and its claim is not there".into());
         }
+        let kept = self.kept.iter().filter(|(moment, _)| *moment <= cut);
+        if let Some(runs) = kept.map(|(_, runs)| *runs).max()
+            && found.runs < runs
+        {
+            return Some(format!("had {runs} runs kept, and knows of {}", found.runs));
+        }
         let retried = by(self.retrying, cut);
         if by(self.cancelled, cut) && !retried && !found.is_done() && !found.cancel_requested {
             return Some("was cancelled and goes on".into());
@@ -89,6 +99,12 @@ impl Fact {
     fn carried(mut self, found: &Found, cut: usize) -> Self {
         self.accepted.get_or_insert(0);
         self.number = Some(found.number);
+        self.kept = self
+            .kept
+            .into_iter()
+            .filter(|(moment, _)| *moment <= cut)
+            .map(|(_, runs)| (0, runs))
+            .collect();
         let early = |moment: Option<usize>| moment.filter(|moment| *moment <= cut).map(|_| 0);
         self.begun = early(self.begun);
         self.cancelling = early(self.cancelling);
@@ -101,6 +117,7 @@ impl Fact {
         Self {
             asked: 0,
             accepted: Some(0),
+            buffered: None,
             retrying: None,
             removing: None,
             removed: None,
@@ -133,6 +150,14 @@ pub(crate) fn complaints(
         let early = !led && found.contains_key(&follower);
         (wrong || early).then(|| format!("job {label:?} and its follower are not of one commit"))
     }));
+    // What survives of the order of acceptance is a prefix.
+    let newest = found.values().map(|found| found.number).max();
+    complaints.extend(facts.iter().filter_map(|(label, fact)| {
+        let number = fact.number.filter(|_| by(fact.buffered, cut))?;
+        let may_be_gone = by(fact.removing, cut) || may_be_pruned && fact.may_have_ended(cut);
+        let skipped = newest > Some(number) && !found.contains_key(label) && !may_be_gone;
+        skipped.then(|| format!("job {label:?} was buffered, and a later one is there"))
+    }));
     let foreign = found.keys().filter(|label| !facts.contains_key(*label));
     complaints.extend(foreign.map(|label| format!("job {label:?} is nobody's")));
     complaints
@@ -152,6 +177,24 @@ pub(crate) fn carry(facts: Facts, found: &BTreeMap<String, Found>, cut: usize) -
         }
     }
     carried
+}
+
+/// A pause or a resumption: when it was asked for, and when it was acknowledged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turned {
+    pub(crate) asked: usize,
+    pub(crate) done: usize,
+    pub(crate) paused: bool,
+}
+
+/// What is wrong with a queue that is found paused, or not.
+pub(crate) fn paused_wrongly(turned: &[Turned], paused: bool, cut: usize) -> Option<String> {
+    let under_way = |turned: &&Turned| turned.asked <= cut && cut < turned.done;
+    let done = turned.iter().rfind(|turned| turned.done <= cut);
+    let expected = done.is_some_and(|turned| turned.paused);
+    let may_differ = turned.iter().any(|turned| under_way(&turned));
+    (expected != paused && !may_differ)
+        .then(|| format!("the queue is paused: {paused}, and should be: {expected}"))
 }
 
 /// How many jobs a cut must not lose.

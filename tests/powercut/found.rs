@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use jobkeep::{JobNumber, QueueStore};
-use jobkeep_store::{InFlight, JobRecord, Kept, Key, Space, State, get_typed, open_row};
+use jobkeep_store::{InFlight, JobRecord, Kept, Key, Paused, Space, State, get_typed, open_row};
 
 use crate::work::Work;
 
@@ -19,6 +19,7 @@ pub(crate) struct Found {
     /// It is in the record of what is in flight.
     pub(crate) is_listed: bool,
     pub(crate) output: Option<String>,
+    pub(crate) runs: u32,
 }
 
 impl Found {
@@ -52,6 +53,13 @@ fn kept(kept: &Kept, key: Key, apart: &mut Rows) -> Result<Vec<u8>, String> {
             Ok(bytes.into_vec())
         }
     }
+}
+
+/// The queue is paused.
+pub(crate) fn is_paused(store: &dyn QueueStore) -> Result<bool, String> {
+    let paused: Option<Paused> =
+        get_typed(store, Key::PAUSED).map_err(|cause| cause.to_string())?;
+    Ok(paused.is_some_and(|paused| !paused.queues.is_empty()))
 }
 
 /// All jobs of a store by their labels; an error where two rows do not fit together.
@@ -96,6 +104,7 @@ pub(crate) fn jobs(store: &dyn QueueStore) -> Result<BTreeMap<String, Found>, St
                 has_run: !record.history.is_empty() || is_done,
                 is_listed: listed.iter().any(|listed| listed.number == number),
                 output,
+                runs: work.runs,
                 state: record.state,
             };
             if let Some(twin) = found.insert(work.label.clone(), job) {

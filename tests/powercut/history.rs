@@ -11,8 +11,8 @@ use jobkeep::{QueueStore, RedbStore};
 
 use crate::dice::Dice;
 use crate::disk::{Disk, Event};
-use crate::facts::{Facts, acknowledged, carry, complaints};
-use crate::found::{Found, jobs};
+use crate::facts::{Facts, acknowledged, carry, complaints, paused_wrongly};
+use crate::found::{Found, is_paused, jobs};
 use crate::life::{Lived, Manner, builder, live};
 use crate::work::Work;
 
@@ -123,15 +123,15 @@ pub(crate) fn history(seed: u64) -> Result<Report, String> {
             ..Report::default()
         },
     };
-    let (mut facts, mut next) = (Facts::new(), 0);
+    let (mut known, mut next) = ((Facts::new(), false), 0);
     for life in 0..LIVES {
         let mut dice = Dice::new(dice.next());
-        let lived = live(&store, manner, STEPS, facts, &mut dice, &mut next);
+        let lived = live(&store, manner, STEPS, known, &mut dice, &mut next);
         let image = history
             .cut_all(&lived)
             .map_err(|failure| format!("life {life}, {failure}"))?;
         fs::write(&store, image.bytes).unwrap();
-        facts = carry(lived.facts, &image.found, image.cut);
+        known = (carry(lived.facts, &image.found, image.cut), image.paused);
         history.report.lives += 1;
     }
     Ok(history.report)
@@ -141,13 +141,14 @@ pub(crate) fn history(seed: u64) -> Result<Report, String> {
 struct Image {
     bytes: Vec<u8>,
     found: BTreeMap<String, Found>,
+    paused: bool,
     cut: usize,
 }
 
 impl History {
     /// Cuts at each sync and between, and returns one of the images.
     fn cut_all(&mut self, lived: &Lived) -> Result<Image, String> {
-        let (events, facts) = (&lived.record.events, &lived.facts);
+        let events = &lived.record.events;
         let mut disk = Disk::new(lived.record.base.clone().unwrap());
         let (mut chosen, mut cuts) = (None, 0);
         for (cut, event) in events.iter().enumerate() {
@@ -156,7 +157,7 @@ impl History {
                 _ => usize::from(self.dice.one_in(8)),
             };
             for _ in 0..times {
-                let image = self.cut(&disk, facts, cut)?;
+                let image = self.cut(&disk, lived, cut)?;
                 cuts += 1;
                 self.report.opening += u64::from(cut < lived.opened);
                 self.report.ending += u64::from(cut > lived.ending);
@@ -168,19 +169,24 @@ impl History {
             self.report.syncs += u64::from(matches!(event, Event::Sync));
             disk.apply(event);
         }
-        let last = self.cut(&disk, facts, events.len())?;
+        let last = self.cut(&disk, lived, events.len())?;
         Ok(chosen.filter(|_| !self.dice.one_in(4)).unwrap_or(last))
     }
 
-    fn cut(&mut self, disk: &Disk, facts: &Facts, cut: usize) -> Result<Image, String> {
+    fn cut(&mut self, disk: &Disk, lived: &Lived, cut: usize) -> Result<Image, String> {
         let bytes = disk.cut(&mut self.dice);
         self.report.resizing += u64::from(disk.is_resizing());
         self.report.repaired += u64::from(asks_for_repair(&bytes));
         self.report.cuts += 1;
-        self.report.acknowledged += acknowledged(facts, cut) as u64;
+        self.report.acknowledged += acknowledged(&lived.facts, cut) as u64;
         fs::write(&self.path, &bytes).unwrap();
-        match self.check(facts, cut) {
-            Ok(found) => Ok(Image { bytes, found, cut }),
+        match self.check(lived, cut) {
+            Ok((found, paused)) => Ok(Image {
+                bytes,
+                found,
+                paused,
+                cut,
+            }),
             Err(complaint) => {
                 let kept = Path::new(env!("CARGO_TARGET_TMPDIR"))
                     .join(format!("powercut-{}.redb", self.seed));
@@ -194,11 +200,18 @@ impl History {
         }
     }
 
-    fn check(&mut self, facts: &Facts, cut: usize) -> Result<BTreeMap<String, Found>, String> {
+    fn check(
+        &mut self,
+        lived: &Lived,
+        cut: usize,
+    ) -> Result<(BTreeMap<String, Found>, bool), String> {
         let said = |cause: jobkeep::StoreError| cause.to_string();
         let store = RedbStore::open(&self.path).map_err(said)?;
         let found = jobs(&store)?;
-        let complaints = complaints(facts, &found, cut, self.manner.pruning);
+        let facts = &lived.facts;
+        let mut complaints = complaints(facts, &found, cut, self.manner.pruning);
+        let paused = is_paused(&store)?;
+        complaints.extend(paused_wrongly(&lived.turned, paused, cut));
         if !complaints.is_empty() {
             return Err(complaints.join("; "));
         }
@@ -217,7 +230,7 @@ impl History {
             self.go_on(facts, &found)
                 .map_err(|error| error.to_string())?;
         }
-        Ok(found)
+        Ok((found, paused))
     }
 
     /// A manager on what is left runs all of it to its end.
@@ -228,8 +241,10 @@ impl History {
     ) -> Result<(), Box<dyn std::error::Error>> {
         let clock = ManualClock::new();
         let store = RedbStore::open(&self.path)?;
-        let builder = builder(store, &clock, false).handle::<Work>(Work::run);
+        let builder =
+            builder(store, &clock, false).handle::<Work>(|work, ctx| work.run(ctx, |_| {}));
         let kit = builder.start_for_tests()?;
+        kit.resume("default")?;
         for _ in 0..6 {
             kit.drain("default")?;
             // More than any life before this one has seen, whose clock began as this one does.

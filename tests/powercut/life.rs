@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jobkeep::testing::{Kit, ManualClock};
-use jobkeep::{Builder, Error, Manager, NewJob, Priority, Queue, QueueStore, Receipt, Retention};
+use jobkeep::{
+    Builder, Durability, Error, Manager, NewJob, Priority, Queue, QueueStore, Receipt, Retention,
+};
 
 use crate::dice::Dice;
 use crate::disk::{Journal, Record};
-use crate::facts::{AT_MOST, Fact, Facts, Shown};
+use crate::facts::{AT_MOST, Fact, Facts, Shown, Turned};
 use crate::work::Work;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -50,6 +52,7 @@ pub(crate) struct Life<'a> {
     clock: ManualClock,
     running: Running,
     pub(crate) facts: Facts,
+    turned: Vec<Turned>,
     begun: Arc<Mutex<HashMap<String, usize>>>,
     /// Makes labels that no life before has given.
     next: &'a mut usize,
@@ -60,17 +63,18 @@ pub(crate) struct Life<'a> {
 pub(crate) struct Lived {
     pub(crate) record: Record,
     pub(crate) facts: Facts,
+    pub(crate) turned: Vec<Turned>,
     /// The moment at which the manager had started, and the one at which it began to end.
     pub(crate) opened: usize,
     pub(crate) ending: usize,
 }
 
-/// Lives from the opening of the store to its orderly end, and returns what happened to the file.
+/// Lives from the opening of a store, of which this much is known, to its orderly end, and returns what happened to the file.
 pub(crate) fn live(
     path: &Path,
     manner: Manner,
     steps: usize,
-    facts: Facts,
+    (facts, paused): (Facts, bool),
     dice: &mut Dice,
     next: &mut usize,
 ) -> Lived {
@@ -79,13 +83,18 @@ pub(crate) fn live(
     let store = store.open(path).unwrap();
     let clock = ManualClock::new();
     let begun: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
-    let (noted, moments) = (Arc::clone(&begun), journal.clone());
+    let kept: Arc<Mutex<Vec<(String, (usize, u32))>>> = Arc::default();
+    let (noted, keeping, moments) = (Arc::clone(&begun), Arc::clone(&kept), journal.clone());
     let builder = builder(store, &clock, manner.pruning).handle::<Work>(move |work, ctx| {
         let now = moments.now();
         let mut noted = noted.lock().unwrap();
         noted.entry(work.label.clone()).or_insert(now);
         drop(noted);
-        work.run(ctx)
+        work.run(ctx, |work| {
+            let kept = (moments.now(), work.runs);
+            let mut keeping = keeping.lock().unwrap();
+            keeping.push((work.label.clone(), kept));
+        })
     });
     let running = if manner.threads {
         Running::Free(builder.start().unwrap())
@@ -99,6 +108,11 @@ pub(crate) fn live(
         clock,
         running,
         facts,
+        turned: vec![Turned {
+            asked: 0,
+            done: 0,
+            paused,
+        }],
         begun,
         next,
         pruning: manner.pruning,
@@ -113,9 +127,22 @@ pub(crate) fn live(
             fact.begun.get_or_insert(moment);
         }
     }
+    for (label, kept) in std::mem::take(&mut *kept.lock().unwrap()) {
+        life.fact(&label).kept.push(kept);
+    }
+    let ended = life.journal.now();
+    // An end in order writes whatever was buffered.
+    for fact in life
+        .facts
+        .values_mut()
+        .filter(|fact| fact.buffered.is_some())
+    {
+        fact.accepted.get_or_insert(ended);
+    }
     Lived {
         record: life.journal.take(),
         facts: life.facts,
+        turned: life.turned,
         opened,
         ending,
     }
@@ -130,7 +157,7 @@ impl Life<'_> {
     }
 
     fn step(&mut self) {
-        match self.dice.below(16) {
+        match self.dice.below(20) {
             0..3 => self.enqueue(1),
             3 => {
                 let jobs = 2 + self.dice.below(20);
@@ -143,6 +170,9 @@ impl Life<'_> {
             12 => self.cancel(),
             13 => self.remove(),
             14 => self.retry(),
+            15 => self.turn(true),
+            16 | 17 => self.turn(false),
+            18 => self.buffer(),
             _ => self.clock.advance(HOUR),
         }
     }
@@ -185,6 +215,36 @@ impl Life<'_> {
         for (label, receipt) in labels.iter().zip(receipts) {
             self.accepted(label, receipt);
         }
+    }
+
+    /// Jobs that are accepted before they are written, perhaps behind one that is.
+    fn buffer(&mut self) {
+        for _ in 0..=self.dice.below(4) {
+            let (label, job) = self.ask();
+            let job = job.durability(Durability::Buffered);
+            let receipt = self.manager().enqueue(job).unwrap();
+            let now = self.journal.now();
+            let fact = self.fact(&label);
+            fact.buffered = Some(now);
+            fact.number = Some(receipt.number());
+            fact.receipt = Some(receipt);
+        }
+    }
+
+    fn turn(&mut self, paused: bool) {
+        let asked = self.journal.now();
+        let turned = if paused {
+            self.manager().pause("default")
+        } else {
+            self.manager().resume("default")
+        };
+        turned.unwrap();
+        let done = self.journal.now();
+        self.turned.push(Turned {
+            asked,
+            done,
+            paused,
+        });
     }
 
     /// Several calls, which may share a commit.
@@ -252,7 +312,9 @@ impl Life<'_> {
                 until: usize::MAX,
                 output: done.output().ok().cloned(),
             };
-            self.fact(&label).shown.push(shown);
+            let fact = self.fact(&label);
+            fact.accepted.get_or_insert(shown.from);
+            fact.shown.push(shown);
         }
     }
 

@@ -11,7 +11,8 @@ use crate::dice::Dice;
 pub(crate) struct Work {
     pub(crate) label: String,
     filler: String,
-    runs: u32,
+    /// How often it has begun, as its checkpoints and its ends have kept it.
+    pub(crate) runs: u32,
 }
 
 impl Job for Work {
@@ -32,7 +33,9 @@ fn text(label: &str, bytes: usize) -> String {
 
 impl Work {
     pub(crate) fn any(number: usize, dice: &mut Dice) -> Self {
-        let end = ["well", "well", "leader", "twice", "never", "snooze"][dice.below(6)];
+        let end = [
+            "well", "well", "leader", "twice", "never", "snooze", "keeps",
+        ][dice.below(7)];
         let payload = [0, 10, 300, 700, 5_000, 40_000][dice.below(6)];
         let output = [0, 10, 600, 9_000][dice.below(4)];
         let label = format!("{end} {number} {payload} {output}");
@@ -69,8 +72,13 @@ impl Work {
         Some(Self::new(format!("follower {rest}")))
     }
 
-    pub(crate) fn run(&mut self, ctx: &Context) -> Result<String, JobError> {
+    /// `kept` is told of each checkpoint, once it is acknowledged.
+    pub(crate) fn run(&mut self, ctx: &Context, kept: impl Fn(&Self)) -> Result<String, JobError> {
         self.runs += 1;
+        if self.label.starts_with("keeps ") {
+            ctx.checkpoint(self)?;
+            kept(self);
+        }
         if let Some(follower) = self.follower() {
             ctx.enqueue(follower)?;
         }

@@ -124,6 +124,7 @@ impl World {
             match process.buffer(drafts) {
                 Ok(first) => {
                     for (number, id) in (first.0..).zip(ids) {
+                        self.model.buffered.insert(JobNumber(number));
                         if let Some(offer) = self.model.offers.get_mut(&id) {
                             offer.number = Some(JobNumber(number));
                         }
@@ -201,14 +202,22 @@ impl World {
         }
         let before = self.model.in_flight.clone();
         self.model.written.clear();
+        self.model.refuses = bad.is_some() || self.full;
         let turned = process.turn();
         self.settle_faults(bad);
         self.follow()?;
+        if std::mem::take(&mut self.model.refuses) {
+            // Written later, or lost with the group that was refused twice.
+            self.model.buffered.clear();
+        }
         self.answers()?;
         self.model.nothing_is_lost()?;
         match turned {
             Ok(()) => {
                 let works = process.works();
+                if works {
+                    self.model.nothing_is_buffered()?;
+                }
                 self.process = Some(process);
                 if works && !self.lies {
                     self.look(&before, bad.is_some())?;

@@ -1,6 +1,6 @@
 //! What must hold, checked at every commit against what is known to have been asked and done.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jobkeep_store::{
     AttemptEnd, InFlight, JobNumber, JobRecord, Kept, Key, ParkReason, Space, State, StateKind,
@@ -52,6 +52,7 @@ impl Model {
             }
             self.done = self.rows.values().filter(|row| row.done).count();
             self.done += now.values().flatten().filter(|row| row.done).count();
+            let mut new = BTreeSet::new();
             for (number, mut after) in now {
                 if let Some(after) = &mut after {
                     let other = if after.done {
@@ -82,6 +83,9 @@ impl Model {
                         })?;
                 }
                 self.written.insert(number);
+                if after.is_some() && !self.rows.contains_key(&number) {
+                    new.insert(number);
+                }
                 match after {
                     Some(after) => self.rows.insert(number, after),
                     None => self.rows.remove(&number),
@@ -101,6 +105,7 @@ impl Model {
                 }
             }
             if !self.lied {
+                self.written_in_order(&new)?;
                 self.keys_are_unique()?;
             }
         }

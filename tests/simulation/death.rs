@@ -21,6 +21,7 @@ impl World {
         self.asked.clear();
         self.model.ops.clear();
         self.model.current.clear();
+        self.model.buffered.clear();
         if self.lies {
             self.tally.lies += 1;
             self.disk
@@ -65,6 +66,9 @@ impl World {
             .end()
             .map_err(|cause| format!("at a shutdown: {cause}"))?;
         self.follow()?;
+        if !self.full {
+            self.model.nothing_is_buffered()?;
+        }
         self.answers()?;
         let at_work = self.workers.iter().filter(|worker| worker.ours);
         let mut at_work: Vec<_> = at_work.map(|worker| worker.attempt.number()).collect();

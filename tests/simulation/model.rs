@@ -67,6 +67,10 @@ pub(crate) struct Model {
     pub(crate) latest: Timestamp,
     /// Jobs that were acknowledged.
     pub(crate) acknowledged: BTreeSet<JobNumber>,
+    /// Jobs that were accepted as buffered, and are still to be written.
+    pub(crate) buffered: BTreeSet<JobNumber>,
+    /// The store refuses in this turn: what is buffered may be lost without one that comes before.
+    pub(crate) refuses: bool,
     /// Finished jobs before retention had its turn.
     pub(crate) done: usize,
     /// Acknowledged commits may have vanished: little is left to be held.
@@ -138,6 +142,30 @@ impl Model {
         Ok(())
     }
 
+    /// What is written of the order of acceptance is a prefix: a buffered job is never skipped.
+    pub(crate) fn written_in_order(&mut self, new: &BTreeSet<JobNumber>) -> Verdict {
+        for number in new {
+            if self.buffered.remove(number) {
+                self.acknowledged.insert(*number);
+            }
+        }
+        let skipped = self.buffered.first().zip(new.last());
+        match skipped.filter(|(first, last)| first < last) {
+            Some((first, last)) if !self.refuses => Err(format!(
+                "buffered job {first} is skipped, and {last} is written"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// After a commit, or an end in order, nothing is left that was buffered before it.
+    pub(crate) fn nothing_is_buffered(&self) -> Verdict {
+        match self.buffered.first() {
+            Some(number) if !self.lied => Err(format!("buffered job {number} is not written")),
+            _ => Ok(()),
+        }
+    }
+
     /// Everything that is acknowledged is there: cheap, because each disappearance was judged.
     pub(crate) fn nothing_is_lost(&self) -> Verdict {
         let lost = self
@@ -196,6 +224,7 @@ impl Model {
 
     /// What had ended and was not written is lost; what runs still, runs for nobody.
     pub(crate) fn manager_ended(&mut self) {
+        self.buffered.clear();
         self.current.retain(|_, current| current.ended.is_none());
         for current in self.current.values_mut() {
             current.over = true;

@@ -47,7 +47,7 @@ pub(super) fn a_refused_batch_changes_nothing(place: &dyn Harness) {
 
 /// Rows at both ends of a scan are committed anew while the scan stands between them.
 pub(super) fn a_scan_sees_one_moment(place: &dyn Harness) {
-    const ROWS: u64 = 2_000;
+    const ROWS: u64 = if cfg!(miri) { 50 } else { 2_000 };
     /// As long as a store that lets commits in beside a scan may need for one. One that makes
     /// them wait costs the test this much.
     const PATIENCE: Duration = Duration::from_millis(250);
@@ -101,7 +101,7 @@ fn generation(batch: &mut Batch, rows: u64, value: &str) {
 
 /// Every commit moves the one row to another number and writes its generation at both ends.
 pub(super) fn readers_see_whole_commits(place: &dyn Harness) {
-    const COMMITS: u64 = 60;
+    const COMMITS: u64 = if cfg!(miri) { 6 } else { 60 };
     let store = place.open();
     let mut owner = Owner::found(&*store);
     owner.commit(&*store, |batch| moved(batch, 0));

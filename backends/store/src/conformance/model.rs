@@ -6,7 +6,7 @@ use super::owner::{Owner, Rows, fence_of, put, rows};
 use super::random::Random;
 use crate::{Batch, Fence, Key, OpeningTag, QueueStore, Space, StoreId, Write};
 
-const OPERATIONS: u64 = 3_000;
+const OPERATIONS: u64 = if cfg!(miri) { 60 } else { 3_000 };
 
 /// Random operations on the store and on a map, compared after each one.
 pub(super) fn random_histories_match_the_model(place: &dyn Harness) {

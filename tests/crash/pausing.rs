@@ -1,0 +1,80 @@
+//! A queue that is paused and resumed all the time, and what the ledger says of it.
+
+use std::time::Duration;
+
+use jobkeep::{Error, Manager};
+
+use crate::life::{Home, lines};
+use crate::pace::Pace;
+use crate::trace::Trace;
+use crate::work::{Lines, PAUSED};
+
+/// The pause was acknowledged, and nobody has begun to end it.
+const PAUSE: &str = "paused ";
+const RESUME: &str = "resuming ";
+
+/// A job that is held until the kill would be waited for in vain.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// What the ledger says of the queue, line by line.
+#[derive(Debug, Default)]
+pub(crate) struct Pauses {
+    pub(crate) acknowledged: usize,
+    pub(crate) holds: bool,
+}
+
+impl Pauses {
+    /// Says whether the line is about the queue.
+    pub(crate) fn take(&mut self, line: &str) -> bool {
+        if line.starts_with(PAUSE) {
+            (self.acknowledged, self.holds) = (self.acknowledged + 1, true);
+        } else if line.starts_with(RESUME) {
+            self.holds = false;
+        } else {
+            return false;
+        }
+        true
+    }
+}
+
+/// What was acknowledged before this opening is there: called before anything else may pause.
+pub(crate) fn pause_holds(home: &Home, manager: &Manager) {
+    let mut pauses = Pauses::default();
+    for line in lines(&home.ledger()) {
+        pauses.take(&line);
+    }
+    let paused = manager.paused().unwrap();
+    assert!(
+        !pauses.holds || paused == [PAUSED],
+        "the pause of an earlier life is gone: {paused:?}"
+    );
+}
+
+pub(crate) fn resume(manager: &Manager, ledger: &Lines, life: u32) -> Result<(), Error> {
+    ledger.add(&format!("{RESUME}{life}\n"));
+    manager.resume(PAUSED)
+}
+
+/// Pauses and resumes until the manager ends.
+pub(crate) fn pause_and_resume(
+    manager: &Manager,
+    ledger: &Lines,
+    life: u32,
+    trace: &Trace,
+) -> Result<(), Error> {
+    let time = Pace::default();
+    // As an earlier life has left it.
+    time.rest(Duration::from_millis(5));
+    loop {
+        trace.say("resume begin");
+        resume(manager, ledger, life)?;
+        time.rest(Duration::from_millis(5));
+        match manager.pause_and_wait(PAUSED, PATIENCE) {
+            Ok(()) => ledger.add(&format!("{PAUSE}{life}\n")),
+            Err(error) if error.is_timed_out() => continue,
+            Err(error) => return Err(error),
+        }
+        trace.say("pause end");
+        time.rest(Duration::from_millis(5));
+    }
+}
