@@ -211,7 +211,7 @@ impl Builder {
     pub fn start_for_tests(self) -> Result<crate::testing::Kit, Error> {
         let mut parts = self.parts()?;
         for queue in &mut parts.config.queues {
-            queue.workers = 0;
+            queue.workers = Some(0);
             queue.hand_over = 0;
         }
         let (shared, recovery) = runtime::start(parts)?;

@@ -19,12 +19,14 @@ mod lost;
 #[cfg(all(test, jobkeep_model))]
 mod models;
 mod observe;
+mod outage;
 mod overrun;
 mod panics;
 mod pause;
 mod pool;
 mod prepare;
 mod prune;
+mod push;
 mod read;
 mod recover;
 mod shared;

@@ -57,7 +57,7 @@ impl Shared {
         let &queue = self.positions.get(queue)?;
         Some(Origins {
             queue,
-            known: self.registry.knows(name),
+            known: self.config.runs(queue, &self.registry, name),
         })
     }
 

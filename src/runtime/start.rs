@@ -83,7 +83,7 @@ pub(super) fn take_over(
         let &queue = positions.get(queue)?;
         Some(Origins {
             queue,
-            known: registry.knows(name),
+            known: config.runs(queue, &registry, name),
         })
     };
     let reader = Opener {
@@ -139,6 +139,9 @@ pub(super) fn take_over(
         clock,
     });
     shared.clock.tell(&shared.ending);
+    for pool in shared.pools.iter().filter(|pool| pool.push.is_some()) {
+        shared.clock.tell(pool);
+    }
     watch(store_id, &shared.inbox);
     let still: Vec<_> = shared.stuck().iter().map(|stuck| stuck.job).collect();
     for job in stuck.into_iter().filter(|job| !still.contains(job)) {
@@ -154,6 +157,10 @@ pub(super) fn rules(config: &Config, observed: bool, stuck: Vec<JobNumber>) -> R
             .queues
             .iter()
             .map(|queue| queue.name.as_str().into())
+            .collect(),
+        pushed: (0..)
+            .zip(&config.queues)
+            .filter_map(|(position, queue)| Some((position, queue.push_timeout_ms()?)))
             .collect(),
         observed,
         stuck,
@@ -221,7 +228,7 @@ impl Opener<'_> {
         let mut engine = Engine::open(rules, stored, store, tag, self.now).map_err(row_failed)?;
         let mut recovery = Recovery::default();
         let order_floor = self.restore(&mut engine, &mut recovery)?;
-        self.interrupt(&mut engine, &mut recovery)?;
+        self.interrupt(&mut engine, rules, &mut recovery)?;
         let mut openings = Vec::new();
         self.each(Space::Openings, |key, row| {
             let opening: Opening = open_row(key, row)?;
@@ -269,7 +276,12 @@ impl Opener<'_> {
         Ok(floor.after(Duration::from_millis(1)))
     }
 
-    fn interrupt(&self, engine: &mut Engine, recovery: &mut Recovery) -> Result<(), StoreError> {
+    fn interrupt(
+        &self,
+        engine: &mut Engine,
+        rules: &Rules,
+        recovery: &mut Recovery,
+    ) -> Result<(), StoreError> {
         let Some(end) = self.unclean_end()? else {
             return Ok(());
         };
@@ -283,6 +295,7 @@ impl Opener<'_> {
                 continue;
             };
             let origins = (self.origins)(record.queue.as_str(), &record.name);
+            let resend = origins.and_then(|here| rules.call_timeout(here.queue, &record));
             let hash = record
                 .key
                 .as_ref()
@@ -298,7 +311,7 @@ impl Opener<'_> {
                 }
             }
             engine
-                .interrupt(listed, &end, Box::new(record), origins, hash)
+                .interrupt(listed, &end, Box::new(record), origins, hash, resend)
                 .map_err(|cause| StoreError::row(key, cause))?;
             recovery.interrupted += 1;
         }

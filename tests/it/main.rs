@@ -40,6 +40,7 @@ mod ordering;
 mod overrunning;
 mod parking;
 mod place;
+mod pushing;
 mod receipts;
 mod refusing;
 mod restarting;
@@ -465,4 +466,26 @@ behaviours! {
         a_store_that_refuses_shows_at_the_kit
         the_grace_of_a_shutdown_passes_by_a_manual_clock
         who_waits_for_rest_hears_of_the_end_of_a_job;
+    pushing:
+        a_pushed_job_runs_elsewhere_and_comes_back_as_it_was_left
+        an_answer_ends_the_attempt_as_it_ended_there
+        an_answer_may_cancel_its_job_or_park_it
+        an_answer_beyond_the_limits_fails_its_job
+        a_call_ends_by_the_time_out_of_its_job_or_queue_or_in_a_minute
+        a_pushing_host_need_not_know_the_name
+        a_refused_call_spends_no_attempt_and_is_kept_once
+        the_rests_of_a_queue_double_up_to_a_minute
+        a_refusal_that_says_when_is_heeded
+        a_refusal_of_one_job_holds_up_no_other
+        an_answer_ends_the_rest_of_its_queue
+        an_executor_that_is_dead_slows_no_other_queue
+        a_queue_that_rests_shuts_down
+        a_lost_call_is_an_attempt_and_comes_again_after_its_deadline
+        a_lost_call_waits_for_the_longer_of_backoff_and_deadline
+        a_queue_may_have_lost_calls_fail
+        a_carrier_that_panics_has_lost_its_call
+        a_carrier_that_does_not_return_has_lost_its_call
+        a_pushed_job_that_is_cancelled_meanwhile_is_not_sent_again
+        a_call_in_flight_when_its_process_dies_is_sent_again_after_its_time_out
+        a_kit_carries_jobs_on_the_callers_thread;
 }
