@@ -123,6 +123,63 @@ pub enum End {
     Undecodable(String),
 }
 
+/// A job of another store, to be run here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Foreign {
+    /// The store that has the job.
+    pub store: StoreId,
+    /// The job's number there.
+    pub job: JobNumber,
+    /// The stable name of the job's type.
+    pub name: String,
+    /// How payload and output are encoded.
+    pub codec: Codec,
+    /// The job's value.
+    pub payload: Vec<u8>,
+    /// Which attempt it is, from 1.
+    pub attempt: u32,
+    /// In how many milliseconds from now it is to be answered.
+    pub deadline_ms: u64,
+}
+
+/// Why an executor did not begin a job. Nothing of it ran, and nothing will.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Every executor has a job.
+    Full {
+        /// How long to wait at least.
+        retry_after: Duration,
+    },
+    /// The same job of the same store runs here: it was sent twice, or the thread of its last attempt
+    /// has not returned.
+    Busy,
+    /// No handler is registered here under the job's name.
+    UnknownName,
+    /// The host shuts down.
+    ShutDown,
+}
+
+impl Refused {
+    /// How much it speaks of.
+    pub fn refusal(&self) -> Refusal {
+        match self {
+            Self::Full { .. } | Self::ShutDown => Refusal::OfAll,
+            Self::Busy | Self::UnknownName => Refusal::OfThisJob,
+        }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full { .. } => "every executor of the host has a job",
+            Self::Busy => "the job still runs there",
+            Self::UnknownName => "no handler is registered there under the job's name",
+            Self::ShutDown => "the host shuts down",
+        })
+    }
+}
+
 /// What becomes of a job of which nobody knows whether it ran.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnUnknown {

@@ -173,6 +173,8 @@ pub(crate) struct Config {
     pub(crate) drop_grace: Duration,
     pub(crate) probation: Duration,
     pub(crate) durability: Durability,
+    /// How many jobs of other hosts run here at once.
+    pub(crate) executors: usize,
 }
 
 impl Default for Config {
@@ -188,6 +190,7 @@ impl Default for Config {
             drop_grace: Duration::from_secs(5),
             probation: Duration::from_secs(30),
             durability: Durability::Synced,
+            executors: 0,
         }
     }
 }
@@ -205,6 +208,12 @@ impl Config {
         }
         if self.inbox == 0 {
             faults.push("inbox: it must hold at least one job".into());
+        }
+        if self.executors > MOST_THREADS {
+            faults.push(format!(
+                "executors: {} are more than the {MOST_THREADS} threads of a pool",
+                self.executors
+            ));
         }
         // Half a row, so that whatever else stands in it never makes it unreadable.
         let most = MAX_ROW_BYTES / 2;
@@ -232,7 +241,6 @@ impl Config {
     }
 
     fn check_queues(&self, faults: &mut Vec<String>) {
-        const MOST_WORKERS: usize = 4_096;
         for (position, queue) in self.queues.iter().enumerate() {
             let (name, workers) = (&queue.name, queue.threads());
             if !is_name(name) {
@@ -246,14 +254,16 @@ impl Config {
             {
                 faults.push(format!("queue `{name}`: it is declared twice"));
             }
-            if workers > MOST_WORKERS {
+            if workers > MOST_THREADS {
                 faults.push(format!(
-                    "queue `{name}`: {workers} workers are more than the {MOST_WORKERS} threads of a pool"
+                    "queue `{name}`: {workers} workers are more than the {MOST_THREADS} threads of a pool"
                 ));
             }
         }
     }
 }
+
+const MOST_THREADS: usize = 4_096;
 
 const NAME_RULE: &str = "a name has 1 to 64 letters, digits, `-`, `_` or `.`";
 

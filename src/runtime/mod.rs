@@ -10,6 +10,8 @@ mod bell;
 mod command;
 mod committer;
 mod execute;
+mod executors;
+mod foreign;
 mod health;
 mod inbox;
 #[cfg(feature = "testing")]

@@ -12,6 +12,7 @@ use jobkeep_store::{
 
 use super::command::Command;
 use super::committer::Committer;
+use super::executors::Executors;
 use super::health::HealthBoard;
 use super::inbox::{Haste, Inbox};
 use super::living::{stuck_in, watch};
@@ -19,7 +20,7 @@ use super::lost::Lost;
 use super::pool::{Done, Pool};
 use super::shared::Shared;
 use super::waiters::Waiters;
-use super::{execute, panics};
+use super::{execute, executors, panics};
 use crate::clock::{Clock, Now};
 use crate::config::Config;
 use crate::context::Resources;
@@ -121,6 +122,7 @@ pub(super) fn take_over(
     let shared = Arc::new(Shared {
         inbox: Inbox::new(config.inbox, opened.engine.first_number(), &clock),
         location: identity.location,
+        executors: Arc::new(Executors::new(config.executors)),
         store,
         config,
         registry,
@@ -139,6 +141,7 @@ pub(super) fn take_over(
         clock,
     });
     shared.clock.tell(&shared.ending);
+    shared.clock.tell(&shared.executors);
     for pool in shared.pools.iter().filter(|pool| pool.push.is_some()) {
         shared.clock.tell(pool);
     }
@@ -366,6 +369,7 @@ fn start_threads(
             workers.push(start_worker(shared, pool, place, work)?);
         }
     }
+    executors::start(shared)?;
     let committer = Committer::new(engine, Arc::clone(shared));
     let manager = shared.origin.opening;
     let committer = Builder::new()
@@ -462,6 +466,7 @@ impl Drop for HalfStarted<'_> {
         for pool in &shared.pools {
             drop(pool.stop());
         }
+        shared.executors.halt();
         if let Some(observing) = &shared.observing {
             observing.end();
         }

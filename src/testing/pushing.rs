@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
-use crate::Queue;
-pub use crate::carry::{Answer, Call, Carried, Carry, End, OnUnknown, RETURN_GRACE, Refusal};
+pub use crate::carry::{
+    Answer, Call, Carried, Carry, End, Foreign, OnUnknown, RETURN_GRACE, Refusal, Refused,
+};
+use crate::{Builder, Manager, Queue};
 
 /// The queue in push mode.
 pub fn through(queue: Queue, carrier: Arc<dyn Carry>) -> Queue {
@@ -14,4 +16,21 @@ pub fn through(queue: Queue, carrier: Arc<dyn Carry>) -> Queue {
 /// What becomes of the queue's jobs whose calls are lost.
 pub fn on_unknown(queue: Queue, policy: OnUnknown) -> Queue {
     queue.on_unknown(policy)
+}
+
+/// So many jobs of other hosts run at once.
+pub fn executors(builder: Builder, threads: usize) -> Builder {
+    builder.executors(threads)
+}
+
+/// Runs a job of another host.
+///
+/// # Errors
+/// Why it is not begun.
+pub fn execute(
+    manager: &Manager,
+    foreign: Foreign,
+    done: impl FnOnce(Answer) + Send + 'static,
+) -> Result<(), Refused> {
+    manager.shared().execute_now(foreign, done)
 }
