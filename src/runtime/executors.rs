@@ -344,7 +344,10 @@ impl Shared {
     /// that follow.
     #[cfg_attr(
         not(feature = "testing"),
-        expect(dead_code, reason = "the remote protocol calls it, and tests do so far")
+        expect(
+            dead_code,
+            reason = "the remote protocol calls it, and tests do so far"
+        )
     )]
     pub(crate) fn execute_now(
         &self,

@@ -21,6 +21,7 @@ mod disk;
 mod ends;
 mod enqueueing;
 mod errors;
+mod executing;
 mod executor;
 mod famous;
 mod famous_threads;
@@ -488,4 +489,20 @@ behaviours! {
         a_pushed_job_that_is_cancelled_meanwhile_is_not_sent_again
         a_call_in_flight_when_its_process_dies_is_sent_again_after_its_time_out
         a_kit_carries_jobs_on_the_callers_thread;
+    executing:
+        a_foreign_job_is_answered_as_it_was_left_and_nothing_is_written
+        a_foreign_job_that_fails_is_an_answer
+        a_payload_that_does_not_decode_is_an_answer
+        what_a_foreign_job_leaves_beyond_the_limits_fails_it
+        a_foreign_job_has_no_checkpoints_and_nothing_follows_it
+        a_host_refuses_before_it_begins_anything
+        a_host_without_executors_runs_no_foreign_job
+        foreign_jobs_take_no_worker_and_own_jobs_no_executor
+        a_foreign_job_is_answered_at_its_deadline_and_refused_until_its_thread_returns
+        substitutes_stand_in_for_stuck_executors_up_to_as_many
+        a_foreign_job_may_end_within_the_grace
+        a_foreign_job_that_outlasts_the_grace_is_not_answered
+        a_foreign_job_may_shut_its_host_down
+        who_hears_an_answer_and_panics_harms_nobody
+        a_queue_is_pushed_to_another_manager;
 }
