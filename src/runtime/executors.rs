@@ -3,15 +3,15 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use jobkeep_store::{JobNumber, StoreId};
 
 use super::living;
+use super::panics;
 use super::shared::Shared;
 use super::signal::{Signal, Woken};
-use super::{foreign, panics};
 use crate::carry::{Answer, End, Foreign, Refused};
 use crate::clock::{Clock, Now, Steady, Wake};
 use crate::context::{Limit, Running};
@@ -37,7 +37,7 @@ type Id = (StoreId, JobNumber);
 /// 5. Who shuts down waits until nothing runs, for as long as the grace lasts. What runs longer is left
 ///    to its threads, and its answer is dropped: its caller learns that by the drop.
 pub(crate) struct Executors {
-    threads: usize,
+    pub(super) threads: usize,
     state: Mutex<State>,
     /// For the executors: a job waits, or there will be none any more.
     work: Signal,
@@ -81,7 +81,7 @@ pub(super) struct Work {
 }
 
 impl Work {
-    fn id(&self) -> Id {
+    pub(super) fn id(&self) -> Id {
         (self.foreign.store, self.foreign.job)
     }
 }
@@ -179,13 +179,7 @@ impl Executors {
     pub(super) fn end(&self, id: Id, answer: Answer) -> bool {
         let mut state = self.state.lock();
         if state.stuck.remove(&id).is_some() {
-            let vacant = state.able < self.threads;
-            if vacant {
-                state.able += 1;
-                state.idle += 1;
-            } else {
-                state.substitutes -= 1;
-            }
+            let vacant = self.take_post(&mut state);
             drop(state);
             living::returned(id);
             return vacant;
@@ -247,23 +241,41 @@ impl Executors {
             if job.thread.is_some() && state.substitutes < self.threads && !state.stopping {
                 state.substitutes += 1;
                 state.place += 1;
-                state.able += 1;
                 overdue.substitutes.push(state.place);
             }
         }
         overdue
     }
 
-    /// A thread stands in for a stuck one, and is free.
-    pub(super) fn stand_in(&self) {
-        self.state.lock().idle += 1;
+    /// The thread of this place is an executor from now on.
+    pub(super) fn join_in(&self, place: usize) {
+        let mut state = self.state.lock();
+        state.place = state.place.max(place);
+        state.able += 1;
+        state.idle += 1;
     }
 
-    /// No thread could be started for a stuck one.
-    fn no_substitute(&self) {
-        let mut state = self.state.lock();
-        state.substitutes -= 1;
-        state.able -= 1;
+    /// A new thread takes the post of a stuck one; `false` where that has returned meanwhile, and keeps
+    /// it.
+    pub(super) fn stand_in(&self) -> bool {
+        self.take_post(&mut self.state.lock())
+    }
+
+    /// The thread is an executor where one is missing, else one too many, which is to end.
+    fn take_post(&self, state: &mut State) -> bool {
+        let vacant = state.able < self.threads;
+        if vacant {
+            state.able += 1;
+            state.idle += 1;
+        } else {
+            state.substitutes -= 1;
+        }
+        vacant
+    }
+
+    /// The new thread could not be started.
+    pub(super) fn no_substitute(&self) {
+        self.state.lock().substitutes -= 1;
     }
 
     /// Takes nothing in any more.
@@ -271,6 +283,12 @@ impl Executors {
         self.state.lock().stopping = true;
         self.work.wake_all();
         self.changed.wake_all();
+    }
+
+    /// A thread has not returned from a job that was given up.
+    #[cfg(jobkeep_model)]
+    pub(super) fn is_stuck(&self) -> bool {
+        !self.state.lock().stuck.is_empty()
     }
 
     fn may_be_over(&self, state: &State) {
@@ -310,7 +328,8 @@ impl Executors {
         }
     }
 
-    fn keep(&self, thread: JoinHandle<()>) {
+    /// The thread is joined in the end.
+    pub(super) fn keep(&self, thread: JoinHandle<()>) {
         self.state.lock().threads.push(thread);
     }
 }
@@ -359,79 +378,6 @@ impl Shared {
         }
         let now = self.clock.now();
         self.executors.take_in(foreign, now, Box::new(done))
-    }
-}
-
-/// Starts the executors and their watch, where there are any.
-pub(super) fn start(shared: &Arc<Shared>) -> std::io::Result<()> {
-    let executors = &shared.executors;
-    if executors.threads == 0 {
-        return Ok(());
-    }
-    executors.state.lock().place = executors.threads;
-    for place in 1..=executors.threads {
-        start_executor(shared, place)?;
-        let mut state = executors.state.lock();
-        state.able += 1;
-        state.idle += 1;
-    }
-    let watch = Arc::clone(shared);
-    let watch = spawn(shared, "executors-watch".into(), move || {
-        while let Some(mut overdue) = watch.executors.watch(&watch.clock) {
-            overdue.answer();
-            for place in overdue.substitutes {
-                if start_substitute(&watch, place).is_err() {
-                    watch.executors.no_substitute();
-                }
-            }
-        }
-    })?;
-    executors.keep(watch);
-    Ok(())
-}
-
-fn start_executor(shared: &Arc<Shared>, place: usize) -> std::io::Result<()> {
-    let executor = Arc::clone(shared);
-    let thread = spawn(shared, name(place), move || work(&executor))?;
-    shared.executors.keep(thread);
-    Ok(())
-}
-
-fn start_substitute(shared: &Arc<Shared>, place: usize) -> std::io::Result<()> {
-    let executor = Arc::clone(shared);
-    let thread = spawn(shared, name(place), move || {
-        executor.executors.stand_in();
-        work(&executor);
-    })?;
-    shared.executors.keep(thread);
-    Ok(())
-}
-
-fn name(place: usize) -> String {
-    format!("executor-{place}")
-}
-
-fn spawn(
-    shared: &Shared,
-    name: String,
-    act: impl FnOnce() + Send + 'static,
-) -> std::io::Result<JoinHandle<()>> {
-    let manager = shared.origin.opening;
-    Builder::new().name(name).spawn(move || {
-        panics::own_this_thread(manager);
-        act();
-    })
-}
-
-/// An executor's thread: job after job.
-fn work(shared: &Arc<Shared>) {
-    let thread: Arc<str> = std::thread::current().name().unwrap_or_default().into();
-    while let Some(work) = shared.executors.next(&thread, &shared.clock) {
-        let id = work.id();
-        let answer = foreign::run(shared, work);
-        if !shared.executors.end(id, answer) {
-            break;
-        }
     }
 }
 

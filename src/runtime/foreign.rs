@@ -1,4 +1,6 @@
-//! One job of another host's store, run here.
+//! The threads of the executors, and one job of another host's store, run there.
+
+use std::thread::{Builder, JoinHandle};
 
 use jobkeep_store::{
     Backoff, JobNumber, JobRecord, Kept, OpeningTag, Priority, State, Timestamp, Token,
@@ -16,23 +18,92 @@ use crate::job::Verdict;
 use crate::sync::Arc;
 use crate::{Draft, Error};
 
+/// Starts the executors and their watch, where there are any.
+pub(super) fn start(shared: &Arc<Shared>) -> std::io::Result<()> {
+    let executors = &shared.executors;
+    if executors.threads == 0 {
+        return Ok(());
+    }
+    for place in 1..=executors.threads {
+        start_executor(shared, place)?;
+        executors.join_in(place);
+    }
+    let watch = Arc::clone(shared);
+    let watch = spawn(shared, "executors-watch".into(), move || {
+        while let Some(mut overdue) = watch.executors.watch(&watch.clock) {
+            overdue.answer();
+            for place in overdue.substitutes {
+                if start_substitute(&watch, place).is_err() {
+                    watch.executors.no_substitute();
+                }
+            }
+        }
+    })?;
+    executors.keep(watch);
+    Ok(())
+}
+
+fn start_executor(shared: &Arc<Shared>, place: usize) -> std::io::Result<()> {
+    let executor = Arc::clone(shared);
+    let thread = spawn(shared, name(place), move || work(&executor))?;
+    shared.executors.keep(thread);
+    Ok(())
+}
+
+fn start_substitute(shared: &Arc<Shared>, place: usize) -> std::io::Result<()> {
+    let executor = Arc::clone(shared);
+    let thread = spawn(shared, name(place), move || {
+        if executor.executors.stand_in() {
+            work(&executor);
+        }
+    })?;
+    shared.executors.keep(thread);
+    Ok(())
+}
+
+fn name(place: usize) -> String {
+    format!("executor-{place}")
+}
+
+fn spawn(
+    shared: &Shared,
+    name: String,
+    act: impl FnOnce() + Send + 'static,
+) -> std::io::Result<JoinHandle<()>> {
+    let manager = shared.origin.opening;
+    Builder::new().name(name).spawn(move || {
+        panics::own_this_thread(manager);
+        act();
+    })
+}
+
+/// An executor's thread: job after job.
+fn work(shared: &Arc<Shared>) {
+    let thread: Arc<str> = std::thread::current().name().unwrap_or_default().into();
+    while let Some(work) = shared.executors.next(&thread, &shared.clock) {
+        let id = work.id();
+        let answer = run(shared, work);
+        if !shared.executors.end(id, answer) {
+            break;
+        }
+    }
+}
+
 /// Runs the job and says how it was left.
-pub(super) fn run(shared: &Arc<Shared>, work: Work) -> Answer {
+fn run(shared: &Arc<Shared>, work: Work) -> Answer {
     let Work { foreign, running } = work;
-    let (left, end) = match shared.registry.handler(&foreign.name) {
-        Some(handler) => {
-            let runtime = Arc::new(Abroad(Arc::clone(shared)));
-            let context = Context::new(Arc::clone(&running), runtime, hand(&foreign));
-            let ran = panics::catch(|| {
-                let ran = handler.run(foreign.codec, &foreign.payload, &context);
-                classify(shared, ran)
-            });
-            answer(ran)
-        }
-        None => {
-            let text = format!("no handler is registered for `{}`", foreign.name);
-            (None, failed(vec![text]))
-        }
+    let name = &foreign.name;
+    let (left, end) = if let Some(handler) = shared.registry.handler(name) {
+        let runtime = Arc::new(Abroad(Arc::clone(shared)));
+        let context = Context::new(Arc::clone(&running), runtime, hand(&foreign));
+        let ran = panics::catch(|| {
+            let ran = handler.run(foreign.codec, &foreign.payload, &context);
+            classify(shared, ran)
+        });
+        answer(ran)
+    } else {
+        let text = format!("no handler is registered for `{name}`");
+        (None, failed(vec![text]))
     };
     let log = std::mem::take(&mut *running.log.lock());
     Answer { left, end, log }

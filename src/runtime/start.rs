@@ -20,7 +20,7 @@ use super::lost::Lost;
 use super::pool::{Done, Pool};
 use super::shared::Shared;
 use super::waiters::Waiters;
-use super::{execute, executors, panics};
+use super::{execute, foreign, panics};
 use crate::clock::{Clock, Now};
 use crate::config::Config;
 use crate::context::Resources;
@@ -369,7 +369,7 @@ fn start_threads(
             workers.push(start_worker(shared, pool, place, work)?);
         }
     }
-    executors::start(shared)?;
+    foreign::start(shared)?;
     let committer = Committer::new(engine, Arc::clone(shared));
     let manager = shared.origin.opening;
     let committer = Builder::new()

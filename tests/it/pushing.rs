@@ -442,7 +442,7 @@ pub(crate) fn a_lost_call_is_an_attempt_and_comes_again_after_its_deadline(place
         (1, LIMIT - 10 * SECOND)
     );
     let unknown = AttemptEnd::Unknown("connection reset by peer".into());
-    assert_eq!(ends(&status), [unknown.clone()]);
+    assert_eq!(ends(&status), [unknown]);
     clock.advance(LIMIT - 11 * SECOND);
     manager.counts().unwrap();
     assert!(line.is_quiet());
