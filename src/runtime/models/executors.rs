@@ -2,15 +2,14 @@ use std::time::Duration;
 
 use jobkeep_store::{JobNumber, StoreId};
 use shuttle::sync::Barrier;
-use shuttle::sync::mpsc::channel;
 use shuttle::thread;
 
-use super::clock;
+use super::{clock, flip, linger};
 use crate::Codec;
 use crate::carry::{Answer, End, Foreign};
 use crate::clock::{Clock, Steady};
 use crate::runtime::executors::{Done, Executors};
-use crate::sync::Arc;
+use crate::sync::{Arc, Mutex};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -30,6 +29,31 @@ fn foreign(store: u128) -> Foreign {
         payload: Vec::new(),
         attempt: 1,
         deadline_ms: 30_000,
+    }
+}
+
+/// Who waits for an answer.
+struct Caller {
+    answers: Mutex<Vec<Answer>>,
+    told: Barrier,
+}
+
+fn caller() -> (Arc<Caller>, Done) {
+    let caller = Arc::new(Caller {
+        answers: Mutex::default(),
+        told: Barrier::new(2),
+    });
+    let told = Arc::clone(&caller);
+    let done = move |answer| {
+        told.answers.lock().push(answer);
+        told.told.wait();
+    };
+    (caller, Box::new(done))
+}
+
+impl Caller {
+    fn hears(&self) {
+        self.told.wait();
     }
 }
 
@@ -64,10 +88,9 @@ pub(super) fn a_job_is_answered_and_all_end() {
         scope.spawn(|| work(&executors, &clock, || {}));
         scope.spawn(|| watch(&executors, &clock));
         scope.spawn(|| {
-            let (answers, answer) = channel();
-            let done: Done = Box::new(move |answer| answers.send(answer).unwrap());
+            let (caller, done) = caller();
             executors.take_in(foreign(1), clock.now(), done).unwrap();
-            answer.recv().unwrap();
+            caller.hears();
             executors.halt();
         });
     });
@@ -85,13 +108,12 @@ pub(super) fn a_job_that_runs_is_waited_for() {
         });
         scope.spawn(|| watch(&executors, &clock));
         scope.spawn(|| {
-            let (answers, answer) = channel();
-            let done: Done = Box::new(move |answer| answers.send(answer).unwrap());
+            let (caller, done) = caller();
             executors.take_in(foreign(2), clock.now(), done).unwrap();
             runs.wait();
             executors.halt();
             executors.wait(&clock, Steady(u64::MAX));
-            answer.recv().unwrap();
+            caller.hears();
         });
     });
 }
@@ -109,19 +131,24 @@ pub(super) fn a_job_is_answered_at_its_deadline_or_its_end_and_once() {
             });
         });
         scope.spawn(|| watch(&executors, &clock));
-        scope.spawn(|| manual.advance(LIMIT));
         scope.spawn(|| {
-            let (answers, answer) = channel();
-            let done: Done = Box::new(move |answer| answers.send(answer).unwrap());
+            if flip() {
+                linger();
+            }
+            manual.advance(LIMIT);
+        });
+        scope.spawn(|| {
+            let (caller, done) = caller();
             executors.take_in(foreign(3), now, done).unwrap();
-            let Answer { end, .. } = answer.recv().unwrap();
-            assert_eq!(end, End::TimedOut(30_000));
+            caller.hears();
             executors.halt();
             // Where no executor had begun it, none waits there.
             if executors.is_stuck() {
                 answered.wait();
             }
-            answer.recv().unwrap_err();
+            let answers = caller.answers.lock();
+            let ends: Vec<_> = answers.iter().map(|answer| &answer.end).collect();
+            assert_eq!(ends, [&End::TimedOut(30_000)]);
         });
     });
 }
