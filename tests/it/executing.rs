@@ -294,9 +294,15 @@ pub(crate) fn a_foreign_job_is_answered_at_its_deadline_and_refused_until_its_th
 }
 
 pub(crate) fn substitutes_stand_in_for_stuck_executors_up_to_as_many(place: &dyn Place) {
-    let store = another_store();
-    let (clock, door) = (ManualClock::new(), Door::new());
-    let manager = through(host(place, 1, &clock), &door).start().unwrap();
+    let (store, clock) = (another_store(), ManualClock::new());
+    let (door, later) = (Door::new(), Door::new());
+    let (first, second) = (door.clone(), later.clone());
+    let builder = host(place, 1, &clock).handle::<Work>(move |work, ctx| {
+        let door = if ctx.id().0 <= 2 { &first } else { &second };
+        door.enter(&work.label);
+        Ok(String::new())
+    });
+    let manager = builder.start().unwrap();
     for job in 1..=2 {
         let answer = until_taken(&manager, &of(store, job));
         door.arrived();
@@ -310,14 +316,14 @@ pub(crate) fn substitutes_stand_in_for_stuck_executors_up_to_as_many(place: &dyn
     door.open(2);
     // In the end there is one executor again, and no more.
     let answer = until_taken(&manager, &of(store, 3));
-    door.arrived();
-    while sent(&manager, of(store, 1)).unwrap_err() == Refused::Busy
-        || sent(&manager, of(store, 2)).unwrap_err() == Refused::Busy
-    {
-        std::thread::yield_now();
+    later.arrived();
+    for job in 1..=2 {
+        while sent(&manager, of(store, job)).unwrap_err() == Refused::Busy {
+            std::thread::yield_now();
+        }
     }
     assert_eq!(sent(&manager, of(store, 4)).unwrap_err(), full);
-    door.open(1);
+    later.open(1);
     answer.recv_timeout(PATIENCE).unwrap();
 }
 

@@ -488,6 +488,8 @@ behaviours! {
         a_carrier_that_does_not_return_has_lost_its_call
         a_pushed_job_that_is_cancelled_meanwhile_is_not_sent_again
         a_call_in_flight_when_its_process_dies_is_sent_again_after_its_time_out
+        pushed_jobs_are_no_suspects
+        an_observer_hears_why_a_call_comes_again
         a_kit_carries_jobs_on_the_callers_thread;
     executing:
         a_foreign_job_is_answered_as_it_was_left_and_nothing_is_written

@@ -8,11 +8,15 @@ use jobkeep::testing::ManualClock;
 use jobkeep::testing::pushing::{
     self, Answer, Call, Carried, Carry, End, OnUnknown, RETURN_GRACE, Refusal,
 };
-use jobkeep::{AttemptEnd, Builder, Manager, NewJob, Queue, Reason, Receipt, StateKind, Status};
+use jobkeep::{
+    AttemptEnd, Builder, Manager, NewJob, Observer, Queue, Reason, Receipt, StateKind, Status,
+    event,
+};
 
 use crate::place::{HOUR, PATIENCE, Place, SECOND, Work, work};
 use crate::restarting::until_nothing_is_stuck;
 use crate::retrying::until;
+use crate::suspecting::two_suspects;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const LIMIT: Duration = Duration::from_secs(30);
@@ -586,6 +590,51 @@ pub(crate) fn a_call_in_flight_when_its_process_dies_is_sent_again_after_its_tim
     line.answer(succeeded());
     let done = manager.wait(&receipt, PATIENCE).unwrap();
     assert_eq!((done.attempts(), done.interruptions()), (1, 1));
+}
+
+pub(crate) fn pushed_jobs_are_no_suspects(place: &dyn Place) {
+    two_suspects(place);
+    let (line, clock) = (Line::new(), ManualClock::new());
+    let queue = queue(&line).workers(2);
+    let manager = builder(place, queue, &clock).start().unwrap();
+    assert_eq!(manager.recovery().interrupted, 2);
+    clock.advance(MINUTE);
+    // Side by side.
+    line.heard();
+    line.heard();
+    line.answer(succeeded());
+    line.answer(succeeded());
+}
+
+#[derive(Debug)]
+struct Told(Mutex<Sender<Option<String>>>);
+
+impl Observer for Told {
+    fn retried(&self, event: &event::Retried) {
+        let error = event.error().map(ToString::to_string);
+        self.0.lock().unwrap().send(error).unwrap();
+    }
+}
+
+pub(crate) fn an_observer_hears_why_a_call_comes_again(place: &dyn Place) {
+    let (line, clock, (told, events)) = (Line::new(), ManualClock::new(), channel());
+    let told = Told(Mutex::new(told));
+    let builder = builder(place, queue(&line), &clock).observer(told);
+    let manager = builder.start().unwrap();
+    manager.enqueue(limited("a")).unwrap();
+    for (end, error) in [
+        (refused(None), "not started: connection refused"),
+        (
+            lost(),
+            "nobody knows how it ended: connection reset by peer",
+        ),
+    ] {
+        line.heard();
+        line.end(end);
+        let heard = events.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(heard.as_deref(), Some(error));
+        clock.advance(MINUTE);
+    }
 }
 
 pub(crate) fn a_kit_carries_jobs_on_the_callers_thread(place: &dyn Place) {
