@@ -169,6 +169,20 @@ impl Builder {
         self
     }
 
+    /// How many jobs of other hosts run here at once, on threads of their own that no job of this store
+    /// takes. None by default: then every such job is refused.
+    #[cfg_attr(
+        not(feature = "testing"),
+        expect(
+            dead_code,
+            reason = "the remote protocol calls it, and tests do so far"
+        )
+    )]
+    pub(crate) fn executors(mut self, threads: usize) -> Self {
+        self.config.executors = threads;
+        self
+    }
+
     /// The name of this server in the receipts that it gives, `local` by default. Where several hosts
     /// accept jobs, each needs its own.
     pub fn server(mut self, name: impl Into<String>) -> Self {
@@ -211,7 +225,7 @@ impl Builder {
     pub fn start_for_tests(self) -> Result<crate::testing::Kit, Error> {
         let mut parts = self.parts()?;
         for queue in &mut parts.config.queues {
-            queue.workers = 0;
+            queue.workers = Some(0);
             queue.hand_over = 0;
         }
         let (shared, recovery) = runtime::start(parts)?;

@@ -3,6 +3,8 @@ use std::time::Duration;
 use jobkeep_store::{Durability, MAX_ROW_BYTES};
 
 use crate::Error;
+use crate::carry::{IN_FLIGHT, OnUnknown, Push};
+use crate::registry::Registry;
 
 /// A queue: a named line of jobs with a pool of its own.
 ///
@@ -14,30 +16,42 @@ use crate::Error;
 #[derive(Clone, Debug)]
 pub struct Queue {
     pub(crate) name: String,
-    pub(crate) workers: usize,
+    pub(crate) workers: Option<usize>,
     pub(crate) hand_over: usize,
     pub(crate) timeout: Option<Duration>,
     pub(crate) substitutes: Option<usize>,
+    pub(crate) push: Option<Push>,
+    pub(crate) on_unknown: OnUnknown,
 }
 
 impl Queue {
     /// A queue of that name, with a worker for each core.
     pub fn new(name: impl Into<String>) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
             name: name.into(),
-            workers: cores,
+            workers: None,
             hand_over: 1_024,
             timeout: None,
             substitutes: None,
+            push: None,
+            on_unknown: OnUnknown::Retry,
         }
     }
 
     /// How many jobs of the queue run at once: the threads of its pool. The default is the number of
     /// cores. Zero accepts jobs and runs none.
     pub fn workers(mut self, workers: usize) -> Self {
-        self.workers = workers;
+        self.workers = Some(workers);
         self
+    }
+
+    /// The threads of its pool.
+    pub(crate) fn threads(&self) -> usize {
+        let default = || match self.push {
+            Some(_) => IN_FLIGHT,
+            None => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        };
+        self.workers.unwrap_or_else(default)
     }
 
     /// How long an attempt of jobs may take that do not
@@ -159,6 +173,8 @@ pub(crate) struct Config {
     pub(crate) drop_grace: Duration,
     pub(crate) probation: Duration,
     pub(crate) durability: Durability,
+    /// How many jobs of other hosts run here at once.
+    pub(crate) executors: usize,
 }
 
 impl Default for Config {
@@ -174,6 +190,7 @@ impl Default for Config {
             drop_grace: Duration::from_secs(5),
             probation: Duration::from_secs(30),
             durability: Durability::Synced,
+            executors: 0,
         }
     }
 }
@@ -191,6 +208,12 @@ impl Config {
         }
         if self.inbox == 0 {
             faults.push("inbox: it must hold at least one job".into());
+        }
+        if self.executors > MOST_THREADS {
+            faults.push(format!(
+                "executors: {} are more than the {MOST_THREADS} threads of a pool",
+                self.executors
+            ));
         }
         // Half a row, so that whatever else stands in it never makes it unreadable.
         let most = MAX_ROW_BYTES / 2;
@@ -211,10 +234,15 @@ impl Config {
         }
     }
 
+    /// Jobs of this name can run in the queue at this position: here, or on the hosts that it pushes to.
+    pub(crate) fn runs(&self, queue: u16, registry: &Registry, name: &str) -> bool {
+        let queue = self.queues.get(usize::from(queue));
+        queue.is_some_and(|queue| queue.push.is_some()) || registry.knows(name)
+    }
+
     fn check_queues(&self, faults: &mut Vec<String>) {
-        const MOST_WORKERS: usize = 4_096;
         for (position, queue) in self.queues.iter().enumerate() {
-            let Queue { name, workers, .. } = queue;
+            let (name, workers) = (&queue.name, queue.threads());
             if !is_name(name) {
                 faults.push(format!("queue `{name}`: {NAME_RULE}"));
             }
@@ -226,9 +254,9 @@ impl Config {
             {
                 faults.push(format!("queue `{name}`: it is declared twice"));
             }
-            if *workers > MOST_WORKERS {
+            if workers > MOST_THREADS {
                 faults.push(format!(
-                    "queue `{name}`: {workers} workers are more than the {MOST_WORKERS} threads of a pool"
+                    "queue `{name}`: {workers} workers are more than the {MOST_THREADS} threads of a pool"
                 ));
             }
         }
@@ -236,6 +264,7 @@ impl Config {
 }
 
 pub(crate) const NAME_RULE: &str = "a name has 1 to 64 letters, digits, `-`, `_` or `.`";
+const MOST_THREADS: usize = 4_096;
 
 pub(crate) fn is_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');

@@ -171,8 +171,8 @@ impl Retried {
         self.attempts
     }
 
-    /// How the attempt failed: its error with its sources, or its panic. `None` where the job put
-    /// itself off, or somebody retried it.
+    /// How the attempt failed: its error with its sources, its panic, or why no other host has begun
+    /// it. `None` where the job put itself off, or somebody retried it.
     pub fn error(&self) -> Option<&str> {
         self.error.as_deref()
     }

@@ -129,6 +129,8 @@ pub enum Reason {
     Cancelled,
     /// Its last attempt ran longer than its time-out.
     TimedOut,
+    /// Nobody knows how its last attempt ended, which another host may have run.
+    Unknown,
 }
 
 impl Failure {
@@ -137,6 +139,7 @@ impl Failure {
             State::Failed(FailureKind::Permanent) => Reason::Permanent,
             State::Failed(FailureKind::Panicked) => Reason::Panicked,
             State::Failed(FailureKind::TimedOut) => Reason::TimedOut,
+            State::Failed(FailureKind::Unknown) => Reason::Unknown,
             State::Cancelled => Reason::Cancelled,
             _ => Reason::Error,
         };
@@ -151,6 +154,8 @@ impl Failure {
             }
             Some(AttemptEnd::Panicked { message, .. }) => format!("panicked: {message}"),
             Some(AttemptEnd::TimedOut(ms)) => format!("ran longer than its time-out of {ms} ms"),
+            Some(AttemptEnd::Unknown(why)) => format!("nobody knows how it ended: {why}"),
+            Some(AttemptEnd::NotStarted(why)) => format!("not started: {why}"),
             _ => "before it ran".into(),
         };
         Self {

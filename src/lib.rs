@@ -154,6 +154,7 @@
 //! store.
 
 mod builder;
+mod carry;
 mod clock;
 mod config;
 mod context;

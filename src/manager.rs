@@ -338,6 +338,7 @@ impl Shared {
         for pool in &self.pools {
             pool.halt();
         }
+        self.executors.halt();
         self.inbox.drain();
         if runtime::is_own_thread(self.origin.opening) {
             let running = self.pools.iter().flat_map(|pool| pool.all_running());
@@ -356,6 +357,7 @@ impl Shared {
         });
         let report = report.unwrap_or_default();
         self.ending.join(&report.still_running);
+        self.executors.wait(&self.clock, until);
         if let Some(observing) = &self.observing {
             observing.join(&self.clock, until);
         }

@@ -82,6 +82,7 @@ pub(super) mod tests {
     pub(in crate::core) fn claimed() -> (Engine, JobNumber, Token, Box<JobRecord>) {
         let rules = Rules {
             queues: vec!["default".into()],
+            pushed: std::collections::HashMap::new(),
             retention: Retention::new(),
             key_retention: Duration::ZERO,
             probation: Duration::ZERO,

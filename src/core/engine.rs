@@ -30,6 +30,8 @@ use crate::event::Event;
 pub(crate) struct Rules {
     /// The declared queues, by their positions.
     pub(crate) queues: Vec<QueueName>,
+    /// The time-outs of those whose jobs other hosts run, in milliseconds, for jobs that have none.
+    pub(crate) pushed: HashMap<u16, u64>,
     pub(crate) retention: Retention,
     pub(crate) key_retention: Duration,
     pub(crate) probation: Duration,

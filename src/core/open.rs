@@ -2,6 +2,7 @@
 //! in flight settled as interrupted.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use jobkeep_store::{
     Batch, Closing, Damaged, Encoded, Fence, InFlight, JobNumber, JobRecord, Key, Listed, Opening,
@@ -14,6 +15,7 @@ use super::engine::{Engine, Rules};
 use super::probation::Suspect;
 use super::schedule::{Line, Order};
 use super::state::{self, Interruption};
+use crate::carry;
 use crate::clock::Now;
 
 /// What a store says before its jobs are looked at.
@@ -23,6 +25,15 @@ pub(crate) struct Stored {
     pub(crate) totals: Option<Totals>,
     pub(crate) paused: Paused,
     pub(crate) withdrawn: HashMap<JobNumber, Withdrawn>,
+}
+
+impl Rules {
+    /// How long another host may run a job of this queue, where others do.
+    pub(crate) fn call_timeout(&self, queue: u16, record: &JobRecord) -> Option<Duration> {
+        let own = *self.pushed.get(&queue)?;
+        let asked = record.timeout_ms.or(Some(own));
+        Some(Duration::from_millis(carry::timeout_ms(asked)))
+    }
 }
 
 impl Engine {
@@ -117,7 +128,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Settles a restored job as interrupted that an older opening had in flight.
+    /// Settles a restored job as interrupted that an older opening had in flight. One that another host
+    /// may still run is due `resend` from now, and is no suspect: it does not run in this process.
     pub(crate) fn interrupt(
         &mut self,
         listed: &Listed,
@@ -125,6 +137,7 @@ impl Engine {
         mut record: Box<JobRecord>,
         origins: Option<Origins>,
         key: Option<u64>,
+        resend: Option<Duration>,
     ) -> Result<(), RowError> {
         let number = listed.number;
         let here = origins.unwrap_or(Origins {
@@ -141,12 +154,13 @@ impl Engine {
             begun: listed.taken,
             unclean: !end.in_order,
         };
+        let due = resend.map(|wait| Timestamp(self.now.steady.after(wait).0));
         let crashed_alone = self.probation.is_on() && !end.in_order && end.alone == Some(number);
         let interrupted = state::claim(&mut record).and_then(|()| {
             if crashed_alone {
                 state::park_crashing(&mut record, interruption)
             } else {
-                state::interrupt(&mut record, interruption)
+                state::interrupt(&mut record, interruption, due)
             }
         });
         let cancelled = record.cancel_requested && state::cancel(&mut record, now).is_ok();

@@ -11,7 +11,8 @@ use jobkeep_store::{
 use super::encoded::{Apart, EncodedJob, Origins, keep};
 use super::follow::FollowUps;
 use super::state;
-use crate::clock::Now;
+use crate::carry::OnUnknown;
+use crate::clock::{Now, Steady};
 use crate::context::cut;
 use crate::event::Event;
 use crate::job::{CHAIN, JobError, Verdict};
@@ -51,6 +52,14 @@ pub(crate) enum Outcome {
     Undecodable(String),
     /// It still runs, after so many milliseconds.
     TimedOut(u64),
+    /// No other host has begun it: it waits so long.
+    NotStarted { wait: Duration, why: String },
+    /// Another host may run it until the deadline.
+    Unknown {
+        why: String,
+        deadline: Steady,
+        policy: OnUnknown,
+    },
 }
 
 impl Outcome {
@@ -148,6 +157,28 @@ pub(crate) fn settle(
             let end = AttemptEnd::TimedOut(limit_ms);
             let delay = retry::delay(record.backoff, attempt_number, seed);
             retry_or_fail(&mut record, FailureKind::TimedOut, attempt(end), now, delay)
+        }
+        Outcome::NotStarted { wait, why } => {
+            body = leave(&mut record, payload, None)?;
+            let end = AttemptEnd::NotStarted(cut(why, TEXT_BYTES));
+            state::put_off(&mut record, due(now, wait), attempt(end))
+        }
+        Outcome::Unknown {
+            why,
+            deadline,
+            policy,
+        } => {
+            body = leave(&mut record, payload, None)?;
+            let attempt = attempt(AttemptEnd::Unknown(cut(why, TEXT_BYTES)));
+            let backoff = retry::delay(record.backoff, attempt_number, seed);
+            // Until then the lost call may still run.
+            let delay = backoff.max(deadline.since(now.steady));
+            match policy {
+                OnUnknown::Retry => {
+                    retry_or_fail(&mut record, FailureKind::Unknown, attempt, now, delay)
+                }
+                OnUnknown::Fail => state::fail(&mut record, FailureKind::Unknown, attempt),
+            }
         }
         Outcome::Undecodable(message) => {
             body = leave(&mut record, payload, None)?;

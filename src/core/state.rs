@@ -19,6 +19,7 @@ pub(crate) enum Edge {
     Fail,
     Retry,
     Snooze,
+    PutOff,
     Park,
     Cancel,
     Revive,
@@ -27,15 +28,17 @@ pub(crate) enum Edge {
 
 /// From which states an edge leads, and where to. `Scheduled` falls due without a write, so a
 /// claim may find it stored.
-const EDGES: [(Edge, &[StateKind], StateKind); 11] = {
+const EDGES: [(Edge, &[StateKind], StateKind); 13] = {
     use StateKind::{Cancelled, Failed, Parked, Ready, Running, Scheduled, Succeeded};
     [
         (Edge::Claim, &[Ready, Scheduled, Parked], Running),
         (Edge::Interrupt, &[Running], Ready),
+        (Edge::Interrupt, &[Running], Scheduled),
         (Edge::Succeed, &[Running], Succeeded),
         (Edge::Fail, &[Running], Failed),
         (Edge::Retry, &[Running], Scheduled),
         (Edge::Snooze, &[Running], Scheduled),
+        (Edge::PutOff, &[Running], Scheduled),
         (Edge::Park, &[Running], Parked),
         (Edge::Cancel, &[Running], Cancelled),
         (Edge::Cancel, &[Ready, Scheduled, Parked], Cancelled),
@@ -96,12 +99,15 @@ pub(crate) fn claim(record: &mut JobRecord) -> Result<(), IllegalEdge> {
 }
 
 /// The process died or shut down while the job was in flight: not the job's error, no attempt spent.
-/// It keeps its place in line.
+/// It keeps its place in line, unless another host may still run it: then it is due when that is over.
 pub(crate) fn interrupt(
     record: &mut JobRecord,
     interruption: Interruption,
+    due: Option<Timestamp>,
 ) -> Result<(), IllegalEdge> {
-    go(record, Edge::Interrupt, State::Ready)?;
+    let to = due.map_or(State::Ready, delayed);
+    go(record, Edge::Interrupt, to)?;
+    record.order = due.unwrap_or(record.order);
     note(record, interruption);
     Ok(())
 }
@@ -187,14 +193,7 @@ pub(crate) fn retry(
     due: Timestamp,
     attempt: Attempt,
 ) -> Result<(), IllegalEdge> {
-    go(
-        record,
-        Edge::Retry,
-        State::Scheduled {
-            due,
-            by: Due::Delay,
-        },
-    )?;
+    go(record, Edge::Retry, delayed(due))?;
     record.order = due;
     spend(record, attempt);
     Ok(())
@@ -206,17 +205,28 @@ pub(crate) fn snooze(
     due: Timestamp,
     attempt: Attempt,
 ) -> Result<(), IllegalEdge> {
-    go(
-        record,
-        Edge::Snooze,
-        State::Scheduled {
-            due,
-            by: Due::Delay,
-        },
-    )?;
+    go(record, Edge::Snooze, delayed(due))?;
     record.order = due;
     record.snoozes = record.snoozes.saturating_add(1);
     record.unclean_ends = 0;
+    remember(record, attempt);
+    Ok(())
+}
+
+/// No other host has begun the job that was to be sent there: no attempt is spent.
+pub(crate) fn put_off(
+    record: &mut JobRecord,
+    due: Timestamp,
+    attempt: Attempt,
+) -> Result<(), IllegalEdge> {
+    go(record, Edge::PutOff, delayed(due))?;
+    record.order = due;
+    record.unclean_ends = 0;
+    // An outage of many refusals would fill the history with them.
+    if matches!(record.history.first(), Some(last) if matches!(last.end, AttemptEnd::NotStarted(_)))
+    {
+        record.history.remove(0);
+    }
     remember(record, attempt);
     Ok(())
 }
@@ -271,6 +281,13 @@ pub(crate) fn release(record: &mut JobRecord) -> Result<(), IllegalEdge> {
     go(record, Edge::Release, State::Ready)?;
     record.unclean_ends = 0;
     Ok(())
+}
+
+fn delayed(due: Timestamp) -> State {
+    State::Scheduled {
+        due,
+        by: Due::Delay,
+    }
 }
 
 fn finish(record: &mut JobRecord, at: Timestamp) {

@@ -41,6 +41,14 @@ impl Error {
         Self::codec(format_args!("checkpoint job {job}"), cause)
     }
 
+    pub(crate) fn pushed(act: impl fmt::Display) -> Self {
+        Self::host(
+            act,
+            "it is not available in a pushed job, whose store is elsewhere: run its queue where it is \
+             stored",
+        )
+    }
+
     /// The attempt that asks no longer has its job: it has been ended without it, and nothing that it
     /// says is recorded.
     pub fn is_attempt_over(&self) -> bool {

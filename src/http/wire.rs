@@ -167,7 +167,7 @@ pub(super) struct Bytes {
 /// How a job failed.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Failure {
-    /// `error`, `permanent`, `panicked`, `timed_out` or `cancelled`.
+    /// `error`, `permanent`, `panicked`, `timed_out`, `cancelled` or `unknown`.
     pub(super) reason: String,
     pub(super) message: String,
 }
@@ -214,9 +214,17 @@ pub(super) enum End {
     TimedOut {
         after_ms: u64,
     },
+    /// Sent to another host, and nobody knows what became of it.
+    Unknown {
+        message: String,
+    },
+    /// To be sent to another host, and not begun there.
+    NotStarted {
+        message: String,
+    },
     /// One that this version does not know.
     #[serde(other)]
-    Unknown,
+    Other,
 }
 
 /// Some jobs of one state.

@@ -194,16 +194,19 @@ impl Committer {
         let wall = wall.map(|due| now.steady.after(due.since(now.wall).min(PIECE)));
         // Nobody asks the gate during a shutdown: its moment would pass, and wake for ever.
         let gate = self.engine.gate_due().filter(|_| !self.quiet);
-        deadlines.chain(wall).chain(steady).chain(gate).min()
+        let rests = self.shared.pools.iter().filter_map(|pool| pool.rest_end());
+        let due = wall.into_iter().chain(steady).chain(gate).chain(rests);
+        deadlines.chain(due).min()
     }
 
     fn look_at_pools(&mut self) -> Vec<super::pool::View> {
         let mut numbers = Vec::new();
+        let now = self.shared.clock.now().steady;
         let views = self
             .shared
             .pools
             .iter()
-            .map(|pool| pool.look(&mut numbers))
+            .map(|pool| pool.look(&mut numbers, now))
             .collect();
         self.engine.mark_taken(&numbers);
         views

@@ -6,9 +6,12 @@ use jobkeep_store::{JobNumber, Kept, Key, Timestamp};
 
 use super::command::Command;
 use super::panics;
+use super::pool::Pool;
+use super::push;
 use super::read::may_pass;
 use super::shared::{FindError, Shared};
-use crate::clock::Now;
+use crate::carry::{self, Push};
+use crate::clock::{Now, Steady};
 use crate::context::{Context, Drafts, Hand, Limit, Running};
 use crate::core::{self, Handed, Origins, Outcome, Run};
 use crate::event::Event;
@@ -37,13 +40,14 @@ pub(super) fn begin(
     let loaded = load(shared, handed)?;
     let begun = shared.clock.now();
     let started = begun.wall;
-    limit(shared, &loaded.hand, loaded.origins, running, begun);
+    let deadline = limit(shared, &loaded.hand, loaded.origins, running, begun);
     let thread: String = std::thread::current().name().unwrap_or_default().into();
     let record = &loaded.hand.record;
     shared.observe(|| Event::started(running.number, record, thread.clone(), started));
     Ok(Begun {
         loaded,
         started,
+        deadline,
         thread,
     })
 }
@@ -57,16 +61,24 @@ pub(super) fn end(
     let Begun {
         loaded,
         started,
+        deadline,
         thread,
     } = begun;
     let Loaded {
         hand,
         payload,
         origins,
-        handler,
+        by,
     } = loaded;
     let (number, token) = (running.number, hand.token);
-    let (outcome, hand) = run(shared, hand, &payload, &*handler, running);
+    let (outcome, hand) = match by {
+        By::Handler(handler) => run(shared, hand, &payload, &*handler, running),
+        By::Carrier { pool, push } => {
+            let deadline = deadline.unwrap_or_default();
+            let outcome = push::carry(shared, (&pool, &push), &hand, &payload, running, deadline);
+            (outcome, hand)
+        }
+    };
     let Hand {
         record,
         checkpoint,
@@ -99,28 +111,39 @@ pub(super) fn end(
     Ok(Command::Settle(Box::new(settlement)))
 }
 
-/// Sets the attempt's time-out, where it has one.
-fn limit(shared: &Shared, hand: &Hand, origins: Origins, running: &Arc<Running>, begun: Now) {
-    let Some(pool) = shared.pools.get(usize::from(origins.queue)) else {
-        return;
+/// Sets the attempt's time-out, where it has one, and says when that is over. A carrier is given up a
+/// little later.
+fn limit(
+    shared: &Shared,
+    hand: &Hand,
+    origins: Origins,
+    running: &Arc<Running>,
+    begun: Now,
+) -> Option<Steady> {
+    let pool = shared.pools.get(usize::from(origins.queue))?;
+    let asked = hand.record.timeout_ms.or(pool.timeout_ms);
+    let (timeout_ms, grace) = match &pool.push {
+        Some(_) => (carry::timeout_ms(asked), carry::RETURN_GRACE),
+        None => (asked.filter(|ms| *ms > 0)?, Duration::ZERO),
     };
-    let timeout_ms = hand.record.timeout_ms.or(pool.timeout_ms);
-    if let Some(timeout_ms) = timeout_ms.filter(|ms| *ms > 0) {
-        let deadline = begun.steady.after(Duration::from_millis(timeout_ms));
-        let limit = Limit {
-            started: begun.wall,
-            deadline,
-            timeout_ms,
-        };
-        pool.limit(running, limit);
-        shared.inbox.wake_by(deadline);
-    }
+    let end = begun.steady.after(Duration::from_millis(timeout_ms));
+    let deadline = end.after(grace);
+    let limit = Limit {
+        started: begun.wall,
+        deadline,
+        timeout_ms,
+    };
+    pool.limit(running, limit);
+    shared.inbox.wake_by(deadline);
+    Some(end)
 }
 
 /// An attempt between its beginning and its end.
 pub(super) struct Begun {
     pub(super) loaded: Loaded,
     started: Timestamp,
+    /// When it is to end, where it has a time-out.
+    deadline: Option<Steady>,
     thread: String,
 }
 
@@ -129,7 +152,17 @@ pub(super) struct Loaded {
     pub(super) hand: Hand,
     payload: Vec<u8>,
     origins: Origins,
-    handler: Arc<dyn Handler>,
+    by: By,
+}
+
+/// What runs it.
+enum By {
+    Handler(Arc<dyn Handler>),
+    /// Another host.
+    Carrier {
+        pool: Arc<Pool>,
+        push: Push,
+    },
 }
 
 fn load(shared: &Shared, handed: Handed) -> Result<Loaded, String> {
@@ -153,11 +186,7 @@ fn load(shared: &Shared, handed: Handed) -> Result<Loaded, String> {
     let origins = shared
         .origins(record.queue.as_str(), &record.name)
         .ok_or_else(|| format!("queue `{}` is not declared", record.queue))?;
-    let handler = shared
-        .registry
-        .handler(&record.name)
-        .ok_or_else(|| format!("no handler is registered for `{}`", record.name))?;
-    let handler = Arc::clone(handler);
+    let by = by(shared, origins, &record.name)?;
     let hand = Hand {
         token,
         record,
@@ -169,8 +198,21 @@ fn load(shared: &Shared, handed: Handed) -> Result<Loaded, String> {
         hand,
         payload,
         origins,
-        handler,
+        by,
     })
+}
+
+fn by(shared: &Shared, origins: Origins, name: &str) -> Result<By, String> {
+    let pool = shared.pools.get(usize::from(origins.queue));
+    if let Some(pool) = pool
+        && let Some(push) = pool.push.clone()
+    {
+        let pool = Arc::clone(pool);
+        return Ok(By::Carrier { pool, push });
+    }
+    let handler = shared.registry.handler(name);
+    let handler = handler.ok_or_else(|| format!("no handler is registered for `{name}`"))?;
+    Ok(By::Handler(Arc::clone(handler)))
 }
 
 /// Reads what the attempt needs. A failure that passes must not park the job.
@@ -199,7 +241,7 @@ fn run(
 }
 
 /// Turns what the handler returned into an outcome that fits the store's limits.
-fn classify(shared: &Shared, ran: Ran) -> Outcome {
+pub(super) fn classify(shared: &Shared, ran: Ran) -> Outcome {
     let config = &shared.config;
     let (left, result) = match ran {
         Ran::Undecodable(message) => return Outcome::Undecodable(message),
@@ -241,7 +283,12 @@ fn failed(left: Result<Vec<u8>, String>, error: &JobError) -> Outcome {
     }
 }
 
-fn fits(what: &str, bytes: Vec<u8>, option: &str, limit: usize) -> Result<Vec<u8>, String> {
+pub(super) fn fits(
+    what: &str,
+    bytes: Vec<u8>,
+    option: &str,
+    limit: usize,
+) -> Result<Vec<u8>, String> {
     let length = bytes.len();
     if length <= limit {
         return Ok(bytes);

@@ -58,34 +58,54 @@ impl Shared {
         thread: &str,
         now: Timestamp,
     ) {
-        let stuck = Stuck {
-            job,
-            queue: queue.as_str().into(),
-            thread: thread.into(),
-            since: now,
-        };
-        living().threads.insert((self.origin.store.0, job), stuck);
+        enter((self.origin.store, job), queue.as_str(), thread, now);
     }
 
     /// The thread of a job that was given up has returned.
     pub(super) fn has_returned(&self, job: JobNumber) {
-        let watchers = {
-            let mut living = living();
-            living.threads.remove(&(self.origin.store.0, job));
-            let of_store = living.watchers.as_ref();
-            let of_store = of_store.and_then(|all| all.get(&self.origin.store));
-            of_store.cloned().unwrap_or_default()
-        };
-        for inbox in watchers.iter().filter_map(Weak::upgrade) {
-            // One that has ended does not start the job either.
-            drop(inbox.report(Command::Returned { job }, Haste::Now));
-        }
+        returned((self.origin.store, job));
     }
 
     /// The stuck threads of this store in this process.
     pub(crate) fn stuck(&self) -> Vec<Stuck> {
         stuck_in(self.origin.store)
     }
+}
+
+/// Enters a thread whose job, of whichever store, is given up.
+pub(super) fn enter(
+    (store, job): (StoreId, JobNumber),
+    queue: &str,
+    thread: &str,
+    since: Timestamp,
+) {
+    let stuck = Stuck {
+        job,
+        queue: queue.into(),
+        thread: thread.into(),
+        since,
+    };
+    living().threads.insert((store.0, job), stuck);
+}
+
+/// The thread of a job, of whichever store, has returned.
+pub(super) fn returned((store, job): (StoreId, JobNumber)) {
+    let watchers = {
+        let mut living = living();
+        living.threads.remove(&(store.0, job));
+        let of_store = living.watchers.as_ref();
+        let of_store = of_store.and_then(|all| all.get(&store));
+        of_store.cloned().unwrap_or_default()
+    };
+    for inbox in watchers.iter().filter_map(Weak::upgrade) {
+        // One that has ended does not start the job either.
+        drop(inbox.report(Command::Returned { job }, Haste::Now));
+    }
+}
+
+/// A thread still runs this job, whose attempt is over.
+pub(super) fn has((store, job): (StoreId, JobNumber)) -> bool {
+    living().threads.contains_key(&(store.0, job))
 }
 
 /// The stuck threads of a store in this process, by the numbers of their jobs.

@@ -10,6 +10,8 @@ mod bell;
 mod command;
 mod committer;
 mod execute;
+mod executors;
+mod foreign;
 mod health;
 mod inbox;
 #[cfg(feature = "testing")]
@@ -19,12 +21,14 @@ mod lost;
 #[cfg(all(test, jobkeep_model))]
 mod models;
 mod observe;
+mod outage;
 mod overrun;
 mod panics;
 mod pause;
 mod pool;
 mod prepare;
 mod prune;
+mod push;
 mod read;
 mod recover;
 mod shared;

@@ -6,10 +6,13 @@ use super::command::Command;
 use super::committer::{Committer, defect};
 use super::execute::jitter_seed;
 use super::pool::{Overdue, View};
+use super::push;
 use super::read::may_pass;
 use super::shared::FindError;
 use super::start::start_substitute;
 use super::step::find_failed;
+use crate::carry::RETURN_GRACE;
+use crate::context::Limit;
 use crate::core::{self, Found, Outcome, Run};
 use crate::event::Event;
 
@@ -44,12 +47,13 @@ impl Committer {
         let limit = *overdue.running.limit.lock();
         // Before it can be claimed again.
         self.engine.linger(number);
-        let Some((_, token)) = self.engine.claim_of(number) else {
+        let Some((queue, token)) = self.engine.claim_of(number) else {
             return Ok(());
         };
         let Some(limit) = limit else {
             return Ok(());
         };
+        let outcome = self.overrun(queue, limit);
         let mut record = match self.found(number)? {
             Ok(Found::Live(record)) => record,
             Ok(Found::Done(_) | Found::Nowhere) => return Ok(()),
@@ -93,7 +97,7 @@ impl Committer {
                 observed,
             };
             let seed = jitter_seed(shared, number);
-            core::settle(run, Outcome::TimedOut(limit.timeout_ms), now, seed, key)
+            core::settle(run, outcome, now, seed, key)
         });
         let mut settlement = match settled {
             Ok(settlement) => settlement,
@@ -109,5 +113,19 @@ impl Committer {
         self.engine.settle(&mut settlement).map_err(defect)?;
         self.engine.tell(stuck);
         Ok(())
+    }
+    /// What an overrun means: a carrier that does not return may have sent its call.
+    fn overrun(&self, queue: u16, limit: Limit) -> Outcome {
+        let pool = self.shared.pools.get(usize::from(queue));
+        match pool.filter(|pool| pool.push.is_some()) {
+            Some(pool) => {
+                let why = format!(
+                    "its carrier has not returned {} s after the call's deadline",
+                    RETURN_GRACE.as_secs()
+                );
+                push::unknown(pool, why, limit.deadline)
+            }
+            None => Outcome::TimedOut(limit.timeout_ms),
+        }
     }
 }

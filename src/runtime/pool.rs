@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jobkeep_store::{JobNumber, QueueName, Token};
 
 use super::inbox::Haste;
+use super::outage::Outage;
 use super::signal::Signal;
+use crate::carry::{OnUnknown, Push};
 use crate::clock::{Clock, Steady};
 use crate::config::Queue;
 use crate::context::{Limit, Running};
@@ -33,12 +35,15 @@ pub(crate) struct Pool {
     most_substitutes: usize,
     /// The time-out of jobs that do not say so themselves.
     pub(crate) timeout_ms: Option<u64>,
-    state: Mutex<State>,
-    work: Signal,
+    /// Its workers carry jobs to another host.
+    pub(crate) push: Option<Push>,
+    pub(crate) on_unknown: OnUnknown,
+    pub(super) state: Mutex<State>,
+    pub(super) work: Signal,
 }
 
 #[derive(Debug)]
-struct State {
+pub(super) struct State {
     /// Handed over and not taken, in the core's order.
     shelf: BTreeMap<Order, Handed>,
     /// How many there were on the shelf after the last hand-over.
@@ -63,6 +68,8 @@ struct State {
     /// Threads that have not ended.
     living: usize,
     stopping: bool,
+    /// Of the executor that jobs are carried to.
+    pub(super) outage: Outage,
 }
 
 #[derive(Debug)]
@@ -138,7 +145,7 @@ impl State {
 
 impl Pool {
     pub(crate) fn new(queue: &Queue) -> Self {
-        let workers = queue.workers;
+        let workers = queue.threads();
         let state = State {
             shelf: BTreeMap::new(),
             filled: 0,
@@ -153,6 +160,7 @@ impl Pool {
             finished: 0,
             living: 0,
             stopping: false,
+            outage: Outage::default(),
         };
         Self {
             queue: queue.name.as_str().into(),
@@ -160,6 +168,8 @@ impl Pool {
             hand_over: queue.hand_over,
             most_substitutes: queue.substitutes.unwrap_or(workers),
             timeout_ms: queue.timeout.map(retry::millis),
+            push: queue.push.clone(),
+            on_unknown: queue.on_unknown,
             state: Mutex::new(state),
             work: Signal::default(),
         }
@@ -167,12 +177,14 @@ impl Pool {
 
     /// Looks at the pool: what was taken since the last look is added to `taken`. The room is the
     /// free workers plus twice what the pool finished since then, so that small jobs flow and long
-    /// ones are not hoarded, less what is on the shelf.
-    pub(crate) fn look(&self, taken: &mut Vec<JobNumber>) -> View {
+    /// ones are not hoarded, less what is on the shelf. There is none while the queue rests.
+    pub(crate) fn look(&self, taken: &mut Vec<JobNumber>, now: Steady) -> View {
         let mut state = self.state.lock();
         taken.append(&mut state.taken);
         let ahead = (2 * std::mem::take(&mut state.finished)).min(self.hand_over);
-        let room = (state.idle + ahead).saturating_sub(state.shelf.len());
+        let rests = state.outage.rests(now);
+        let able = if rests { 0 } else { state.idle + ahead };
+        let room = able.saturating_sub(state.shelf.len());
         let front = state.shelf.keys().take(self.workers).copied().collect();
         let last = state.shelf.keys().next_back().copied();
         View {
@@ -359,11 +371,14 @@ impl Pool {
             if state.stopping {
                 return None;
             }
-            if let Some(job) = state.take(thread) {
+            let rest = state.outage.rest(clock);
+            if rest.is_none()
+                && let Some(job) = state.take(thread)
+            {
                 return Some(job);
             }
             state.asleep += 1;
-            self.work.wait(&mut state, clock, None);
+            self.work.wait(&mut state, clock, rest);
             state.asleep -= 1;
         }
     }

@@ -10,6 +10,7 @@ use jobkeep_store::{
     Timestamp, open_row,
 };
 
+use super::executors::Executors;
 use super::health::HealthBoard;
 use super::inbox::Inbox;
 use super::lost::Lost;
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) resources: Resources,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) pools: Vec<Arc<Pool>>,
+    pub(crate) executors: Arc<Executors>,
     pub(crate) waiters: Waiters,
     pub(crate) health: HealthBoard,
     pub(crate) lost: Lost,
@@ -57,7 +59,7 @@ impl Shared {
         let &queue = self.positions.get(queue)?;
         Some(Origins {
             queue,
-            known: self.registry.knows(name),
+            known: self.config.runs(queue, &self.registry, name),
         })
     }
 

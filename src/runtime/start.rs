@@ -12,6 +12,7 @@ use jobkeep_store::{
 
 use super::command::Command;
 use super::committer::Committer;
+use super::executors::Executors;
 use super::health::HealthBoard;
 use super::inbox::{Haste, Inbox};
 use super::living::{stuck_in, watch};
@@ -19,7 +20,7 @@ use super::lost::Lost;
 use super::pool::{Done, Pool};
 use super::shared::Shared;
 use super::waiters::Waiters;
-use super::{execute, panics};
+use super::{execute, foreign, panics};
 use crate::clock::{Clock, Now};
 use crate::config::Config;
 use crate::context::Resources;
@@ -83,7 +84,7 @@ pub(super) fn take_over(
         let &queue = positions.get(queue)?;
         Some(Origins {
             queue,
-            known: registry.knows(name),
+            known: config.runs(queue, &registry, name),
         })
     };
     let reader = Opener {
@@ -121,6 +122,7 @@ pub(super) fn take_over(
     let shared = Arc::new(Shared {
         inbox: Inbox::new(config.inbox, opened.engine.first_number(), &clock),
         location: identity.location,
+        executors: Arc::new(Executors::new(config.executors)),
         store,
         config,
         registry,
@@ -139,6 +141,10 @@ pub(super) fn take_over(
         clock,
     });
     shared.clock.tell(&shared.ending);
+    shared.clock.tell(&shared.executors);
+    for pool in shared.pools.iter().filter(|pool| pool.push.is_some()) {
+        shared.clock.tell(pool);
+    }
     watch(store_id, &shared.inbox);
     let still: Vec<_> = shared.stuck().iter().map(|stuck| stuck.job).collect();
     for job in stuck.into_iter().filter(|job| !still.contains(job)) {
@@ -154,6 +160,10 @@ pub(super) fn rules(config: &Config, observed: bool, stuck: Vec<JobNumber>) -> R
             .queues
             .iter()
             .map(|queue| queue.name.as_str().into())
+            .collect(),
+        pushed: (0..)
+            .zip(&config.queues)
+            .filter_map(|(position, queue)| Some((position, queue.push_timeout_ms()?)))
             .collect(),
         observed,
         stuck,
@@ -221,7 +231,7 @@ impl Opener<'_> {
         let mut engine = Engine::open(rules, stored, store, tag, self.now).map_err(row_failed)?;
         let mut recovery = Recovery::default();
         let order_floor = self.restore(&mut engine, &mut recovery)?;
-        self.interrupt(&mut engine, &mut recovery)?;
+        self.interrupt(&mut engine, rules, &mut recovery)?;
         let mut openings = Vec::new();
         self.each(Space::Openings, |key, row| {
             let opening: Opening = open_row(key, row)?;
@@ -269,7 +279,12 @@ impl Opener<'_> {
         Ok(floor.after(Duration::from_millis(1)))
     }
 
-    fn interrupt(&self, engine: &mut Engine, recovery: &mut Recovery) -> Result<(), StoreError> {
+    fn interrupt(
+        &self,
+        engine: &mut Engine,
+        rules: &Rules,
+        recovery: &mut Recovery,
+    ) -> Result<(), StoreError> {
         let Some(end) = self.unclean_end()? else {
             return Ok(());
         };
@@ -283,6 +298,7 @@ impl Opener<'_> {
                 continue;
             };
             let origins = (self.origins)(record.queue.as_str(), &record.name);
+            let resend = origins.and_then(|here| rules.call_timeout(here.queue, &record));
             let hash = record
                 .key
                 .as_ref()
@@ -298,7 +314,7 @@ impl Opener<'_> {
                 }
             }
             engine
-                .interrupt(listed, &end, Box::new(record), origins, hash)
+                .interrupt(listed, &end, Box::new(record), origins, hash, resend)
                 .map_err(|cause| StoreError::row(key, cause))?;
             recovery.interrupted += 1;
         }
@@ -353,6 +369,7 @@ fn start_threads(
             workers.push(start_worker(shared, pool, place, work)?);
         }
     }
+    foreign::start(shared)?;
     let committer = Committer::new(engine, Arc::clone(shared));
     let manager = shared.origin.opening;
     let committer = Builder::new()
@@ -449,6 +466,7 @@ impl Drop for HalfStarted<'_> {
         for pool in &shared.pools {
             drop(pool.stop());
         }
+        shared.executors.halt();
         if let Some(observing) = &shared.observing {
             observing.end();
         }

@@ -73,6 +73,8 @@ mod clock;
 mod enqueued;
 mod kit;
 #[doc(hidden)]
+pub mod pushing;
+#[doc(hidden)]
 pub mod simulation {
     //! For this project's own simulation. It promises nothing to anybody else.
     pub use crate::runtime::simulation::{Answer, Attempt, Process, forget_threads};

@@ -39,13 +39,13 @@ impl Pauses {
 
 /// What was acknowledged before this opening is there: called before anything else may pause.
 pub(crate) fn pause_holds(home: &Home, manager: &Manager) {
-    let mut pauses = Pauses::default();
+    let mut said = Pauses::default();
     for line in lines(&home.ledger()) {
-        pauses.take(&line);
+        said.take(&line);
     }
     let paused = manager.paused().unwrap();
     assert!(
-        !pauses.holds || paused == [PAUSED],
+        !said.holds || paused == [PAUSED],
         "the pause of an earlier life is gone: {paused:?}"
     );
 }

@@ -21,6 +21,7 @@ mod disk;
 mod ends;
 mod enqueueing;
 mod errors;
+mod executing;
 mod executor;
 mod famous;
 mod famous_threads;
@@ -42,6 +43,7 @@ mod ordering;
 mod overrunning;
 mod parking;
 mod place;
+mod pushing;
 mod receipts;
 mod refusing;
 mod restarting;
@@ -467,4 +469,44 @@ behaviours! {
         a_store_that_refuses_shows_at_the_kit
         the_grace_of_a_shutdown_passes_by_a_manual_clock
         who_waits_for_rest_hears_of_the_end_of_a_job;
+    pushing:
+        a_pushed_job_runs_elsewhere_and_comes_back_as_it_was_left
+        an_answer_ends_the_attempt_as_it_ended_there
+        an_answer_may_cancel_its_job_or_park_it
+        an_answer_beyond_the_limits_fails_its_job
+        a_call_ends_by_the_time_out_of_its_job_or_queue_or_in_a_minute
+        a_pushing_host_need_not_know_the_name
+        a_refused_call_spends_no_attempt_and_is_kept_once
+        the_rests_of_a_queue_double_up_to_a_minute
+        a_refusal_that_says_when_is_heeded
+        a_refusal_of_one_job_holds_up_no_other
+        an_answer_ends_the_rest_of_its_queue
+        an_executor_that_is_dead_slows_no_other_queue
+        a_queue_that_rests_shuts_down
+        a_lost_call_is_an_attempt_and_comes_again_after_its_deadline
+        a_lost_call_waits_for_the_longer_of_backoff_and_deadline
+        a_queue_may_have_lost_calls_fail
+        a_carrier_that_panics_has_lost_its_call
+        a_carrier_that_does_not_return_has_lost_its_call
+        a_pushed_job_that_is_cancelled_meanwhile_is_not_sent_again
+        a_call_in_flight_when_its_process_dies_is_sent_again_after_its_time_out
+        pushed_jobs_are_no_suspects
+        an_observer_hears_why_a_call_comes_again
+        a_kit_carries_jobs_on_the_callers_thread;
+    executing:
+        a_foreign_job_is_answered_as_it_was_left_and_nothing_is_written
+        a_foreign_job_that_fails_is_an_answer
+        a_payload_that_does_not_decode_is_an_answer
+        what_a_foreign_job_leaves_beyond_the_limits_fails_it
+        a_foreign_job_has_no_checkpoints_and_nothing_follows_it
+        a_host_refuses_before_it_begins_anything
+        a_host_without_executors_runs_no_foreign_job
+        foreign_jobs_take_no_worker_and_own_jobs_no_executor
+        a_foreign_job_is_answered_at_its_deadline_and_refused_until_its_thread_returns
+        substitutes_stand_in_for_stuck_executors_up_to_as_many
+        a_foreign_job_may_end_within_the_grace
+        a_foreign_job_that_outlasts_the_grace_is_not_answered
+        a_foreign_job_may_shut_its_host_down
+        who_hears_an_answer_and_panics_harms_nobody
+        a_queue_is_pushed_to_another_manager;
 }

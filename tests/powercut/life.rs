@@ -69,6 +69,9 @@ pub(crate) struct Lived {
     pub(crate) ending: usize,
 }
 
+/// A job's label, when its value was kept, and what it counted then.
+type Checkpoint = (String, (usize, u32));
+
 /// Lives from the opening of a store, of which this much is known, to its orderly end, and returns what happened to the file.
 pub(crate) fn live(
     path: &Path,
@@ -83,7 +86,7 @@ pub(crate) fn live(
     let store = store.open(path).unwrap();
     let clock = ManualClock::new();
     let begun: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
-    let kept: Arc<Mutex<Vec<(String, (usize, u32))>>> = Arc::default();
+    let kept: Arc<Mutex<Vec<Checkpoint>>> = Arc::default();
     let (noted, keeping, moments) = (Arc::clone(&begun), Arc::clone(&kept), journal.clone());
     let builder = builder(store, &clock, manner.pruning).handle::<Work>(move |work, ctx| {
         let now = moments.now();

@@ -16,7 +16,7 @@ impl fmt::Display for JobNumber {
 }
 
 /// The random name of a store, given once when its first opening is written.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StoreId(pub u128);
 
 impl fmt::Display for StoreId {

@@ -190,6 +190,8 @@ pub enum FailureKind {
     Panicked,
     /// Its last attempt ran longer than its time-out.
     TimedOut,
+    /// Nobody knows how its last attempt ended, which another host may have run.
+    Unknown,
 }
 
 /// The priority of a job within its queue.
@@ -299,6 +301,11 @@ pub enum AttemptEnd {
     Undecodable(String),
     /// The job ran longer than so many milliseconds, its time-out.
     TimedOut(u64),
+    /// The job was sent to another host, and nobody knows what became of it there: why.
+    Unknown(String),
+    /// The job was to be sent to another host, and was not begun there: why. Of several such ends in
+    /// a row the last is kept.
+    NotStarted(String),
 }
 
 /// Which opening may write, and its last commit. The store keeps it and checks it: see

@@ -155,6 +155,7 @@ fn failure_kind(failure: Option<&wire::Failure>) -> FailureKind {
         Some("permanent") => FailureKind::Permanent,
         Some("panicked") => FailureKind::Panicked,
         Some("timed_out") => FailureKind::TimedOut,
+        Some("unknown") => FailureKind::Unknown,
         _ => FailureKind::Error,
     }
 }
@@ -183,7 +184,9 @@ fn attempt(attempt: wire::Attempt, unknown: Option<&str>) -> Attempt {
         wire::End::Interrupted { begun } => AttemptEnd::Interrupted { begun },
         wire::End::Undecodable { message } => AttemptEnd::Undecodable(message),
         wire::End::TimedOut { after_ms } => AttemptEnd::TimedOut(after_ms),
-        wire::End::Unknown => AttemptEnd::Error(vec![
+        wire::End::Unknown { message } => AttemptEnd::Unknown(message),
+        wire::End::NotStarted { message } => AttemptEnd::NotStarted(message),
+        wire::End::Other => AttemptEnd::Error(vec![
             unknown
                 .unwrap_or("it ended in a way that this version does not know")
                 .into(),

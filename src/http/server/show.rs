@@ -170,6 +170,7 @@ fn reason(reason: Reason) -> &'static str {
         Reason::Panicked => "panicked",
         Reason::Cancelled => "cancelled",
         Reason::TimedOut => "timed_out",
+        Reason::Unknown => "unknown",
     }
 }
 
@@ -194,6 +195,8 @@ fn end(end: &AttemptEnd) -> wire::End {
         AttemptEnd::Interrupted { begun } => wire::End::Interrupted { begun },
         AttemptEnd::Undecodable(message) => wire::End::Undecodable { message },
         AttemptEnd::TimedOut(after_ms) => wire::End::TimedOut { after_ms },
-        _ => wire::End::Unknown,
+        AttemptEnd::Unknown(message) => wire::End::Unknown { message },
+        AttemptEnd::NotStarted(message) => wire::End::NotStarted { message },
+        _ => wire::End::Other,
     }
 }

@@ -21,6 +21,7 @@
     reason = "a model fails by panicking"
 )]
 
+mod executors;
 mod futures;
 mod inbox;
 mod lent;
@@ -29,6 +30,7 @@ mod pause;
 mod pool;
 mod recover;
 mod replies;
+mod rest;
 mod stop;
 mod substitute;
 mod waiters;
@@ -78,6 +80,13 @@ models! {
         two_jobs_run_at_once_on_two_workers
         each_job_is_taken_withdrawn_or_left
         all_workers_end;
+    rest:
+        an_answer_ends_it
+        its_moment_ends_it;
+    executors:
+        a_job_is_answered_and_all_end
+        a_job_that_runs_is_waited_for
+        a_job_is_answered_at_its_deadline_or_its_end_and_once;
     substitute:
         a_stuck_worker_is_stood_in_for_and_leaves;
     replies:

@@ -5,7 +5,7 @@ use shuttle::sync::Barrier;
 use shuttle::thread;
 
 use super::clock;
-use crate::clock::Clock;
+use crate::clock::{Clock, Steady};
 use crate::config::Queue;
 use crate::core::{Handed, Order};
 use crate::runtime::pool::Pool;
@@ -96,7 +96,7 @@ pub(super) fn each_job_is_taken_withdrawn_or_left() {
         });
     });
     let mut shown = Vec::new();
-    pool.look(&mut shown);
+    pool.look(&mut shown, Steady::default());
     let mut shown: Vec<_> = shown.into_iter().map(|number| number.0).collect();
     let mut taken = taken.into_inner().unwrap();
     taken.sort_unstable();

@@ -84,7 +84,7 @@ pub(super) fn a_stuck_worker_is_stood_in_for_and_leaves() {
             pool.halt();
         });
     });
-    assert_eq!(pool.look(&mut Vec::new()).room, 1);
+    assert_eq!(pool.look(&mut Vec::new(), clock.now().steady).room, 1);
     assert_eq!(*returned.lock(), *given_up.lock());
     assert!(pool.is_over());
 }

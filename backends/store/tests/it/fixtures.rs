@@ -83,6 +83,8 @@ fn jobs() -> Vec<Fixture> {
         ),
         fixture("job_cancelled", done(10), records::cancelled()),
         fixture("job_timed_out", done(11), records::timed_out()),
+        fixture("job_of_unknown_outcome", done(12), records::unknown()),
+        fixture("job_not_started", live(302), records::not_started()),
         fixture(
             "body",
             Key::body(JobNumber(2)),

@@ -97,6 +97,20 @@ pub(crate) fn timed_out() -> JobRecord {
     }
 }
 
+pub(crate) fn unknown() -> JobRecord {
+    JobRecord {
+        history: vec![attempt(1, AttemptEnd::Unknown("connection reset".into()))],
+        ..failed_for(FailureKind::Unknown)
+    }
+}
+
+pub(crate) fn not_started() -> JobRecord {
+    JobRecord {
+        history: vec![attempt(1, AttemptEnd::NotStarted("refused".into()))],
+        ..scheduled()
+    }
+}
+
 pub(crate) fn crashing() -> JobRecord {
     JobRecord {
         state: State::Parked(ParkReason::Crashing(3)),
@@ -189,5 +203,7 @@ pub(crate) fn all() -> Vec<JobRecord> {
         failed_for(FailureKind::Error),
         failed_for(FailureKind::Permanent),
         cancelled(),
+        unknown(),
+        not_started(),
     ]
 }
