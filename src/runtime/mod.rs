@@ -49,6 +49,8 @@ pub(crate) use panics::is_own_thread;
 pub(crate) use pause::{Rest, Rested};
 pub(crate) use shared::{FindError, Shared};
 pub use shared::{Shutdown, StillRunning};
+#[cfg(all(feature = "command", unix))]
+pub(crate) use signal::{Signal, Woken};
 pub use start::Recovery;
 pub(crate) use start::{Parts, start};
 #[cfg(feature = "testing")]
