@@ -15,6 +15,8 @@
 
 mod buffering;
 mod cancelling;
+#[cfg(all(feature = "command", unix))]
+mod commands;
 mod crashing;
 mod damage;
 mod disk;
@@ -32,6 +34,10 @@ mod fuzz_corpus;
 mod gate;
 mod handles;
 mod histories;
+#[cfg(feature = "http-call")]
+mod http_calls;
+#[cfg(feature = "http-call")]
+mod http_server;
 mod kit;
 mod listing;
 mod observing;
