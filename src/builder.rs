@@ -39,7 +39,7 @@ pub struct Builder {
     registrations: Vec<Registration>,
     resources: Resources,
     observer: Option<Box<dyn Observer>>,
-    faults: Vec<String>,
+    pub(crate) faults: Vec<String>,
 }
 
 impl Builder {

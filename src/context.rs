@@ -5,9 +5,14 @@ use std::time::Duration;
 
 use jobkeep_store::{JobNumber, JobRecord, Kept, State, Timestamp, Token};
 
-use crate::clock::Steady;
+use crate::cancellation::Cancellation;
+#[cfg(any(feature = "http-call", all(feature = "command", unix)))]
+use crate::cancellation::Watch;
+#[cfg(any(feature = "http-call", all(feature = "command", unix)))]
+use crate::clock::Wake;
+use crate::clock::{Clock, Steady};
 use crate::config::check_batch;
-use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
+use crate::sync::{Arc, Mutex};
 use crate::{Draft, Error, Job, NewJob, payload};
 
 /// What a running job may ask and say. It shows nothing of the store.
@@ -48,14 +53,14 @@ impl Context {
     /// has ended. A job that takes long should look now and then, and return; a thread cannot be
     /// stopped from outside.
     pub fn is_cancelled(&self) -> bool {
-        self.running.cancelled.load(Ordering::Relaxed)
+        self.running.cancelled.is_asked()
     }
 
     /// How long the attempt may still take, where it has a [time-out](crate::Policy::timeout); zero
     /// when that is over.
     pub fn time_left(&self) -> Option<Duration> {
         let limit = *self.running.limit.lock();
-        let left = limit?.deadline.since(self.runtime.now());
+        let left = limit?.deadline.since(self.runtime.clock().now().steady);
         Some(left)
     }
 
@@ -177,6 +182,18 @@ impl Context {
         self.follow_up(drafts)
     }
 
+    /// The clock of the manager.
+    #[cfg(any(feature = "http-call", all(feature = "command", unix)))]
+    pub(crate) fn clock(&self) -> &Clock {
+        self.runtime.clock()
+    }
+
+    /// Wakes `waiter` when [`is_cancelled`](Self::is_cancelled) becomes true, as long as the watch lives.
+    #[cfg(any(feature = "http-call", all(feature = "command", unix)))]
+    pub(crate) fn watch(&self, waiter: Arc<dyn Wake>) -> Watch<'_> {
+        self.running.cancelled.watch(waiter)
+    }
+
     fn follow_up(&self, drafts: Vec<Draft>) -> Result<(), Error> {
         for draft in &drafts {
             self.runtime.check(draft)?;
@@ -189,7 +206,7 @@ impl Context {
 pub(crate) trait Runtime: Send + Sync {
     fn resources(&self) -> &Resources;
 
-    fn now(&self) -> Steady;
+    fn clock(&self) -> &Clock;
 
     /// Writes the job with this payload, and has the hand follow.
     fn checkpoint(&self, number: JobNumber, hand: &mut Hand, payload: Vec<u8>)
@@ -266,7 +283,7 @@ pub(crate) fn cut(mut text: String, bytes: usize) -> String {
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) number: JobNumber,
-    pub(crate) cancelled: AtomicBool,
+    pub(crate) cancelled: Cancellation,
     /// Where the attempt has a time-out.
     pub(crate) limit: Mutex<Option<Limit>>,
     pub(crate) progress: Mutex<Option<(u64, u64)>>,
@@ -277,7 +294,7 @@ impl Running {
     pub(crate) fn new(number: JobNumber) -> Self {
         Self {
             number,
-            cancelled: AtomicBool::new(false),
+            cancelled: Cancellation::default(),
             limit: Mutex::new(None),
             progress: Mutex::new(None),
             log: Mutex::new(Vec::new()),

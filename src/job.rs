@@ -50,6 +50,10 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     /// Attempts, backoff, queue and priority: see [`Policy::new`] for the defaults.
     const POLICY: Policy = Policy::new();
 
+    /// Whether a job of this type may be created over HTTP, by a host that serves that: `true` by
+    /// default. Where it is `false`, such a host has to allow it in so many words.
+    const REMOTE: bool = true;
+
     /// What a successful run returns; `()` where nothing is.
     type Output: Serialize + DeserializeOwned + Send + 'static;
 

@@ -154,6 +154,9 @@
 //! store.
 
 mod builder;
+#[cfg(any(feature = "http-call", all(feature = "command", unix)))]
+pub mod builtin;
+mod cancellation;
 mod carry;
 mod clock;
 mod config;

@@ -93,6 +93,7 @@ pub(crate) struct Registration {
     pub(crate) name: &'static str,
     pub(crate) aliases: &'static [&'static str],
     pub(crate) queue: &'static str,
+    remote: bool,
     handler: Arc<dyn Handler>,
 }
 
@@ -104,6 +105,7 @@ impl Registration {
             name: J::NAME,
             aliases: J::ALIASES,
             queue: J::POLICY.queue,
+            remote: J::REMOTE,
             handler: Arc::new(Typed {
                 run,
                 job: PhantomData::<fn() -> J>,
@@ -115,7 +117,13 @@ impl Registration {
 /// Every name that can run here. A map in order, because to find a short name among some dozens is
 /// cheaper than to hash it, and each job is looked up three times.
 #[derive(Default)]
-pub(crate) struct Registry(BTreeMap<&'static str, Arc<dyn Handler>>);
+pub(crate) struct Registry(BTreeMap<&'static str, Known>);
+
+#[derive(Clone)]
+struct Known {
+    handler: Arc<dyn Handler>,
+    remote: bool,
+}
 
 impl Registry {
     /// The registry of all registrations; faults are added to `faults`.
@@ -124,15 +132,17 @@ impl Registry {
         for Registration {
             name,
             aliases,
+            remote,
             handler,
             ..
         } in registrations
         {
+            let known = Known { handler, remote };
             for name in aliases.iter().copied().chain([name]) {
                 if name.is_empty() || name.len() > 128 {
                     faults.push(format!("job `{name}`: a job's name has 1 to 128 bytes"));
                 }
-                if handlers.insert(name, Arc::clone(&handler)).is_some() {
+                if handlers.insert(name, known.clone()).is_some() {
                     faults.push(format!("job `{name}`: two registered types have this name"));
                 }
             }
@@ -141,10 +151,53 @@ impl Registry {
     }
 
     pub(crate) fn handler(&self, name: &str) -> Option<&Arc<dyn Handler>> {
-        self.0.get(name)
+        self.0.get(name).map(|known| &known.handler)
+    }
+
+    /// A job of this name may be created over HTTP, as [`Job::REMOTE`] says; `false` where nobody runs it.
+    #[allow(dead_code, reason = "asked by who takes jobs over HTTP")]
+    pub(crate) fn is_remote(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|known| known.remote)
     }
 
     pub(crate) fn knows(&self, name: &str) -> bool {
         self.0.contains_key(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    struct Open;
+
+    impl Job for Open {
+        const NAME: &'static str = "open";
+        type Output = ();
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct Local;
+
+    impl Job for Local {
+        const NAME: &'static str = "local";
+        const ALIASES: &'static [&'static str] = &["inside"];
+        const REMOTE: bool = false;
+        type Output = ();
+    }
+
+    #[test]
+    fn a_job_is_created_over_http_where_its_type_says_so_and_somebody_runs_it() {
+        let open = Registration::new::<Open>(|_, _| Ok(()));
+        let local = Registration::new::<Local>(|_, _| Ok(()));
+        let mut faults = Vec::new();
+        let registry = Registry::new(vec![open, local], &mut faults);
+        assert!(registry.is_remote("open"));
+        for name in ["local", "inside", "unknown"] {
+            assert!(!registry.is_remote(name), "{name}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use super::signal::{Signal, Woken};
 use crate::carry::{Answer, End, Foreign, Refused};
 use crate::clock::{Clock, Now, Steady, Wake};
 use crate::context::{Limit, Running};
-use crate::sync::{Arc, Mutex, Ordering};
+use crate::sync::{Arc, Mutex};
 
 /// Where an answer goes.
 pub(crate) type Done = Box<dyn FnOnce(Answer) + Send>;
@@ -337,7 +337,7 @@ impl Executors {
 impl State {
     /// The job's attempt is over for everybody but its thread, where it has one.
     fn abandon(&mut self, id: Id, job: &Job, now: Now) {
-        job.running.cancelled.store(true, Ordering::Relaxed);
+        job.running.cancelled.ask();
         if let Some(thread) = &job.thread {
             self.able = self.able.saturating_sub(1);
             living::enter(id, "executors", thread, now.wall);

@@ -11,7 +11,7 @@ use super::executors::Work;
 use super::panics;
 use super::shared::Shared;
 use crate::carry::{Answer, End, Foreign};
-use crate::clock::Steady;
+use crate::clock::Clock;
 use crate::context::{Context, Drafts, Hand, Resources, Runtime};
 use crate::core::Outcome;
 use crate::job::Verdict;
@@ -196,8 +196,8 @@ impl Runtime for Abroad {
         &self.0.resources
     }
 
-    fn now(&self) -> Steady {
-        self.0.clock.now().steady
+    fn clock(&self) -> &Clock {
+        &self.0.clock
     }
 
     fn checkpoint(

@@ -13,7 +13,7 @@ use crate::config::Queue;
 use crate::context::{Limit, Running};
 use crate::core::{Handed, Order};
 use crate::retry;
-use crate::sync::{Arc, Mutex, Ordering};
+use crate::sync::{Arc, Mutex};
 
 /// A queue's workers, and their shelf.
 ///
@@ -301,7 +301,7 @@ impl Pool {
         {
             state.deadlines.pop_first();
             if let Some(on_worker) = state.running.get_mut(&number) {
-                on_worker.running.cancelled.store(true, Ordering::Relaxed);
+                on_worker.running.cancelled.ask();
                 on_worker.stuck = true;
                 state.able = state.able.saturating_sub(1);
                 give_up(number, &on_worker.thread);
@@ -323,7 +323,7 @@ impl Pool {
         let mut state = self.state.lock();
         let mut all = Vec::new();
         for (&number, on_worker) in &mut state.running {
-            on_worker.running.cancelled.store(true, Ordering::Relaxed);
+            on_worker.running.cancelled.ask();
             if !std::mem::replace(&mut on_worker.stuck, true) {
                 give_up(number, &on_worker.thread);
             }
@@ -436,7 +436,7 @@ impl Pool {
     /// Tells a running job that somebody wants it cancelled.
     pub(crate) fn request_cancel(&self, number: JobNumber) {
         if let Some(running) = self.running(number) {
-            running.cancelled.store(true, Ordering::Relaxed);
+            running.cancelled.ask();
         }
     }
 

@@ -335,8 +335,7 @@ impl Attempt {
 
     /// Its time-out is over, somebody cancelled it, or its manager has ended.
     pub fn is_cancelled(&self) -> bool {
-        let cancelled = &self.running.cancelled;
-        cancelled.load(crate::sync::Ordering::Relaxed)
+        self.running.cancelled.is_asked()
     }
 
     /// Leaves a checkpoint of this value. A job's thread waits for its answer: so it has to be

@@ -6,7 +6,7 @@ use super::asked::Asked;
 use super::command::Command;
 use super::inbox::WhenFull;
 use super::shared::Shared;
-use crate::clock::{Now, Steady};
+use crate::clock::{Clock, Now};
 use crate::context::{Hand, Resources, Runtime};
 use crate::core::{self, FollowUps, Origins, Outcome, Run};
 use crate::{Draft, Error};
@@ -16,8 +16,8 @@ impl Runtime for Shared {
         &self.resources
     }
 
-    fn now(&self) -> Steady {
-        self.clock.now().steady
+    fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     fn checkpoint(

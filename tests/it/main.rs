@@ -15,6 +15,8 @@
 
 mod buffering;
 mod cancelling;
+#[cfg(all(feature = "command", unix))]
+mod commands;
 mod crashing;
 mod damage;
 mod disk;
