@@ -1,7 +1,7 @@
 //! Programs run as jobs. Real ones: what a shell does is what is tested.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process;
 
@@ -220,20 +220,23 @@ struct Pipes {
     _folder: TempDir,
     heard: PathBuf,
     silent: PathBuf,
+    last: PathBuf,
 }
 
 impl Pipes {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        let [heard, silent] = ["heard", "silent"].map(|name| folder.path().join(name));
+        let [heard, silent, last] =
+            ["heard", "silent", "last"].map(|name| folder.path().join(name));
         let made = process::Command::new("mkfifo")
-            .args([&heard, &silent])
+            .args([&heard, &silent, &last])
             .status();
         assert!(made.unwrap().success());
         Self {
             _folder: folder,
             heard,
             silent,
+            last,
         }
     }
 
@@ -243,6 +246,7 @@ impl Pipes {
         shell(&opened)
             .variable("HEARD", self.heard.to_str().unwrap())
             .variable("SILENT", self.silent.to_str().unwrap())
+            .variable("LAST", self.last.to_str().unwrap())
     }
 
     /// Waits until the script has opened it.
@@ -363,14 +367,19 @@ fn what_a_program_leaves_behind_is_ended_with_it() {
 fn a_process_that_left_the_group_holds_no_job_up() {
     let pipes = Pipes::new();
     let manager = manager(&ManualClock::new(), Commands::of([SHELL]));
-    // With job control, each child has a group of its own.
-    let script = "set -m; (echo ready >&9; read x <&8) & read y <\"$0\"; echo done";
-    let receipt = manager.enqueue(pipes.command(script)).unwrap();
+    let child = "echo gone >&8; echo ready >&9; read x <\"$LAST\"; echo lived >&9";
+    let script = format!("setsid {SHELL} -c '{child}' & read y <&8; echo done");
+    let receipt = manager.enqueue(pipes.command(&script)).unwrap();
     let mut heard = pipes.listen();
     assert_eq!(line(&mut heard), "ready\n");
     let done = manager.wait(&receipt, PATIENCE).unwrap();
     assert_eq!(done.output().unwrap().stdout().text(), "done\n");
     // It lives, and has the output open; one line ends it.
-    std::fs::write(&pipes.silent, "end\n").unwrap();
-    assert_eq!(rest(heard), "");
+    let mut last = File::options()
+        .read(true)
+        .write(true)
+        .open(&pipes.last)
+        .unwrap();
+    writeln!(last, "end").unwrap();
+    assert_eq!(rest(heard), "lived\n");
 }
