@@ -17,4 +17,4 @@ mod wire;
 #[cfg(feature = "http-client")]
 pub use client::{Client, ClientBuilder, Pool};
 #[cfg(feature = "http-server")]
-pub use server::{Role, Server, Serving};
+pub use server::{Answered, Role, Server, Serving};

@@ -15,7 +15,6 @@ macro_rules! codes {
 
         impl Code {
             /// All of them.
-            #[cfg(feature = "http-client")]
             pub(super) const ALL: &[Self] = &[$(Self::$name,)+];
 
             pub(super) fn as_str(self) -> &'static str {
@@ -92,7 +91,6 @@ codes! {
     StoreRefuses = 503 "store_refuses";
 }
 
-#[cfg(feature = "http-client")]
 impl Code {
     /// The code of that text.
     pub(super) fn read(text: &str) -> Option<Self> {

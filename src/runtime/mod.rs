@@ -55,7 +55,11 @@ pub(crate) use panics::is_own_thread;
 pub(crate) use pause::{Rest, Rested};
 pub(crate) use shared::{FindError, Shared};
 pub use shared::{Shutdown, StillRunning};
-#[cfg(any(feature = "http-client", all(feature = "command", unix)))]
+#[cfg(any(
+    feature = "http-client",
+    feature = "http-server",
+    all(feature = "command", unix)
+))]
 pub(crate) use signal::{Signal, Woken};
 pub use start::Recovery;
 pub(crate) use start::{Parts, start};

@@ -1,7 +1,7 @@
 //! Answers, and what of an error is told to a stranger.
 
 use axum::body::Body;
-use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use serde::Serialize;
 
@@ -44,6 +44,16 @@ pub(super) struct Refusal(Box<Problem>);
 impl Refusal {
     pub(super) fn new(code: Code, detail: impl std::fmt::Display) -> Self {
         Self(Box::new(Problem::new(code, detail)))
+    }
+
+    pub(super) fn retry_after(self, seconds: u64) -> Self {
+        Self(Box::new(self.0.retry_after(seconds)))
+    }
+
+    /// Of one job of a batch, counted from 1.
+    pub(super) fn within(mut self, position: usize) -> Self {
+        self.0.detail = format!("job {position} of the batch: {}", self.0.detail);
+        self
     }
 
     /// Why the manager did not do it. Its words may name files and receipts; a stranger gets a sentence
@@ -137,8 +147,10 @@ impl IntoResponse for Refusal {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if status == StatusCode::UNAUTHORIZED {
-            let name: HeaderName = header::WWW_AUTHENTICATE;
-            headers.insert(name, HeaderValue::from_static("Bearer"));
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(code) = Code::read(&problem.code) {
+            answer.extensions_mut().insert(code);
         }
         answer
     }

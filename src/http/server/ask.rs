@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, Response, StatusCode};
 use serde::Deserialize;
 
-use super::Host;
 use super::answer::{Refusal, json};
 use super::guard::Role;
+use super::query::{Named, Parameters};
 use super::show;
+use super::{Host, Leaving};
+use crate::finished::Finished;
+use crate::manager::awaited::Ended;
 use crate::{Error, Receipt};
 
 #[derive(Debug, Default, Deserialize)]
@@ -24,8 +27,8 @@ pub(super) struct Patience {
 /// `GET /v1/jobs/{receipt}`
 pub(super) async fn job(
     State(host): State<Arc<Host>>,
-    Path(receipt): Path<String>,
-    Query(patience): Query<Patience>,
+    Named(receipt): Named,
+    Parameters(patience): Parameters<Patience>,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Refusal> {
     host.tokens.check(&headers, Role::Read)?;
@@ -34,12 +37,12 @@ pub(super) async fn job(
     let refused = |error| host.refusal_about(&receipt, &error);
     let mut finished = manager.look(&receipt).map_err(refused)?;
     if finished.is_none() && patience.wait_ms > 0 {
-        let patience = Duration::from_millis(patience.wait_ms).min(host.limits.long_poll);
         let ended = manager.ended(&receipt).map_err(refused)?;
-        // Where its time is over, the caller learns how the job stands.
-        if let Ok(ended) = tokio::time::timeout(patience, ended).await {
-            finished = Some(ended.map_err(refused)?);
-        }
+        finished = host
+            .wait(ended, Duration::from_millis(patience.wait_ms))
+            .await
+            .transpose()
+            .map_err(refused)?;
     }
     if let Some(finished) = finished {
         return Ok(json(StatusCode::OK, &host.finished(&receipt, &finished)));
@@ -53,6 +56,18 @@ pub(super) async fn job(
 }
 
 impl Host {
+    /// The end of a job, if it comes in time. Else its caller learns how it stands: where the time is over,
+    /// as many wait as may, or the host is about to end.
+    async fn wait(&self, ended: Ended, patience: Duration) -> Option<Result<Finished, Error>> {
+        let _permit = self.long_polls.try_acquire().ok()?;
+        let mut leaving = self.leaving.subscribe();
+        tokio::select! {
+            ended = ended => Some(ended),
+            () = tokio::time::sleep(patience.min(self.limits.long_poll)) => None,
+            () = Leaving::now(&mut leaving) => None,
+        }
+    }
+
     pub(super) fn receipt(&self, text: &str) -> Result<Receipt, Refusal> {
         text.parse().map_err(|error| self.refusal(&error))
     }

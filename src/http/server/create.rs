@@ -4,16 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, Request, Response, StatusCode, header};
+use axum::http::{Request, Response, StatusCode};
 use data_encoding::BASE64;
-use serde::de::DeserializeOwned;
 
 use super::super::problem::Code;
 use super::super::wire;
 use super::Host;
 use super::answer::{Refusal, json};
+use super::body::{decoded, read};
 use super::guard::Role;
 use crate::options::Start;
 use crate::runtime;
@@ -24,11 +24,11 @@ pub(super) async fn one(
     State(host): State<Arc<Host>>,
     request: Request<Body>,
 ) -> Result<Response<Body>, Refusal> {
-    host.tokens.check(request.headers(), Role::Create)?;
-    let body = host.body(request).await?;
-    let job: wire::NewJob = read(&body, host.limits.depth)?;
-    let draft = host.draft(job)?;
-    let receipts = host.accept(vec![draft]).await?;
+    let drafts = host.drafts(request, |host, body| {
+        let job = read(body, host.limits.depth)?;
+        Ok(vec![host.draft(job)?])
+    });
+    let receipts = host.accept(drafts.await?).await?;
     let Some(receipt) = receipts.first() else {
         return Err(Refusal::new(Code::Internal, "no receipt came back"));
     };
@@ -40,12 +40,16 @@ pub(super) async fn batch(
     State(host): State<Arc<Host>>,
     request: Request<Body>,
 ) -> Result<Response<Body>, Refusal> {
-    host.tokens.check(request.headers(), Role::Create)?;
-    let body = host.body(request).await?;
-    let batch: wire::Batch = read(&body, host.limits.depth)?;
-    let drafts = batch.jobs.into_iter().map(|job| host.draft(job));
-    let drafts = drafts.collect::<Result<Vec<_>, _>>()?;
-    let receipts = host.accept(drafts).await?;
+    let drafts = host.drafts(request, |host, body| {
+        let batch: wire::Batch = read(body, host.limits.depth)?;
+        let drafts = batch
+            .jobs
+            .into_iter()
+            .zip(1..)
+            .map(|(job, position)| host.draft(job).map_err(|refusal| refusal.within(position)));
+        drafts.collect()
+    });
+    let receipts = host.accept(drafts.await?).await?;
     let jobs = receipts.iter().map(accepted).collect();
     Ok(json(status(&receipts), &wire::AcceptedAll { jobs }))
 }
@@ -70,29 +74,29 @@ fn accepted(receipt: &Receipt) -> wire::Accepted {
 }
 
 impl Host {
+    /// The jobs of a request, from one who may create them.
+    async fn drafts(
+        self: &Arc<Self>,
+        request: Request<Body>,
+        decode: fn(&Self, &[u8]) -> Result<Vec<Draft>, Refusal>,
+    ) -> Result<Vec<Draft>, Refusal> {
+        let headers = request.headers().clone();
+        self.tokens.check(&headers, Role::Create)?;
+        let body = self.body(request).await?;
+        let host = Arc::clone(self);
+        let drafts = decoded(body, move |body| decode(&host, body)).await?;
+        let now = self.manager.shared().clock.now().steady;
+        let token = self.tokens.check(&headers, Role::Create)?;
+        token.spend(drafts.len(), self.limits.rate, now)?;
+        Ok(drafts)
+    }
+
     async fn accept(&self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, Refusal> {
         if drafts.is_empty() {
             return Ok(Vec::new());
         }
         let accepted = self.manager.accepting(drafts).await;
         accepted.map_err(|error| self.refusal(&error))
-    }
-
-    /// The body, up to its limit.
-    async fn body(&self, request: Request<Body>) -> Result<Bytes, Refusal> {
-        if !is_json(request.headers()) {
-            return Err(Refusal::new(
-                Code::NotJson,
-                "the body is to be declared as `content-type: application/json`",
-            ));
-        }
-        let limit = self.limits.body;
-        to_bytes(request.into_body(), limit).await.map_err(|_| {
-            Refusal::new(
-                Code::TooLarge,
-                format_args!("the body is larger than {limit} bytes, or broke off"),
-            )
-        })
     }
 
     /// The job, decoded as its registered type, with its options.
@@ -110,6 +114,12 @@ impl Host {
                 format_args!("no job type is registered under the name {name:?}"),
             )
         })?;
+        if !self.manager.shared().registry.is_remote(name) && !self.allowed.contains(name) {
+            return Err(Refusal::new(
+                Code::NotRemote,
+                format_args!("jobs {name:?} are not created over HTTP here"),
+            ));
+        }
         let draft = |codec, bytes: &[u8]| {
             let drafted = runtime::catch(|| handler.draft(codec, bytes));
             drafted.unwrap_or_else(|_| Err("the type's own decoder panics over it".into()))
@@ -161,51 +171,4 @@ fn settle(mut draft: Draft, job: wire::NewJob) -> Result<Draft, Refusal> {
     draft.key = job.key;
     draft.durability = job.durability;
     Ok(draft)
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE);
-    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    kind.eq_ignore_ascii_case("application/json")
-}
-
-/// The body as what it is to be.
-fn read<T: DeserializeOwned>(body: &[u8], depth: usize) -> Result<T, Refusal> {
-    if is_deeper(body, depth) {
-        return Err(Refusal::new(
-            Code::Malformed,
-            format_args!("the body is nested deeper than {depth} levels"),
-        ));
-    }
-    serde_json::from_slice(body).map_err(|cause| Refusal::new(Code::Malformed, cause))
-}
-
-/// Brackets are nested deeper than this. What is skipped over by a parser costs no stack, and so has no
-/// limit of its own.
-fn is_deeper(json: &[u8], most: usize) -> bool {
-    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
-    for &byte in json {
-        if in_text {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => in_text = false,
-                _ => {}
-            }
-            continue;
-        }
-        match byte {
-            b'"' => in_text = true,
-            b'[' | b'{' => {
-                depth += 1;
-                if depth > most {
-                    return true;
-                }
-            }
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    false
 }

@@ -1,5 +1,6 @@
-//! Who may do what.
+//! Who may do what, and how much of it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use axum::http::{HeaderMap, header};
@@ -7,9 +8,11 @@ use subtle::ConstantTimeEq;
 
 use super::super::problem::Code;
 use super::answer::Refusal;
+use crate::clock::Steady;
+use crate::sync::Mutex;
 
 /// What a token lets its holder do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Role {
     /// Create jobs.
@@ -21,53 +24,116 @@ pub enum Role {
 }
 
 /// The tokens, none of which is ever shown.
-#[derive(Clone, Default)]
-pub(super) struct Tokens(Vec<Token>);
+#[derive(Default)]
+pub(super) struct Tokens {
+    all: Vec<Token>,
+    /// Of those who need none.
+    anybody: Token,
+}
 
-#[derive(Clone)]
-struct Token {
+/// One token.
+#[derive(Default)]
+pub(super) struct Token {
     secret: String,
-    roles: Vec<Role>,
+    roles: BTreeSet<Role>,
+    spent: Mutex<Spent>,
+}
+
+/// What a token has created of late.
+#[derive(Clone, Copy, Debug, Default)]
+struct Spent {
+    /// In thousandths of a job.
+    debt: u64,
+    at: Steady,
 }
 
 impl Tokens {
     pub(super) fn add(&mut self, secret: String, roles: impl IntoIterator<Item = Role>) {
-        let roles = roles.into_iter().collect();
-        self.0.push(Token { secret, roles });
+        self.all.push(Token {
+            secret,
+            roles: roles.into_iter().collect(),
+            spent: Mutex::default(),
+        });
     }
 
-    /// Without any token everybody on this machine is let in.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.all.is_empty()
+    }
+
+    /// What speaks against the tokens; not in their words.
+    pub(super) fn fault(&self) -> Option<&'static str> {
+        let is_good = |token: &Token| {
+            !token.secret.is_empty() && token.secret.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        if !self.all.iter().all(is_good) {
+            return Some(
+                "a token has one or more letters, digits or signs of ASCII, and no spaces",
+            );
+        }
+        let secrets: BTreeSet<_> = self.all.iter().map(|token| &token.secret).collect();
+        (secrets.len() < self.all.len())
+            .then_some("a token is given twice: give it all its roles at once")
     }
 
     /// Lets in who may do this.
-    pub(super) fn check(&self, headers: &HeaderMap, role: Role) -> Result<(), Refusal> {
+    pub(super) fn check(&self, headers: &HeaderMap, role: Role) -> Result<&Token, Refusal> {
         if self.is_empty() {
-            return Ok(());
+            return Ok(&self.anybody);
         }
         let shown = headers.get(header::AUTHORIZATION);
         let shown = shown.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-        let (mut is_known, mut may) = (false, false);
+        let mut known = None;
         if let Some(shown) = shown {
             // All of them, so that the time says nothing about which it was.
-            for token in &self.0 {
-                let is_it = bool::from(token.secret.as_bytes().ct_eq(shown));
-                is_known |= is_it;
-                may |= is_it && token.roles.contains(&role);
+            for token in &self.all {
+                if bool::from(token.secret.as_bytes().ct_eq(shown)) {
+                    known = Some(token);
+                }
             }
         }
-        match (is_known, may) {
-            (true, true) => Ok(()),
-            (true, false) => Err(Refusal::new(
+        match known {
+            Some(token) if token.roles.contains(&role) => Ok(token),
+            Some(_) => Err(Refusal::new(
                 Code::Forbidden,
                 format_args!("the token has not the role `{role}`, which this takes"),
             )),
-            (false, _) => Err(Refusal::new(
+            None => Err(Refusal::new(
                 Code::Unauthorized,
                 "this takes a token: `authorization: Bearer ...`",
             )),
         }
+    }
+}
+
+impl Token {
+    /// Counts jobs that it is about to create: the leaky bucket as a meter (ITU-T I.371).
+    pub(super) fn spend(
+        &self,
+        jobs: usize,
+        rate: Option<(u32, u32)>,
+        now: Steady,
+    ) -> Result<(), Refusal> {
+        let Some((per_second, burst)) = rate else {
+            return Ok(());
+        };
+        let (per_second, most) = (u64::from(per_second), u64::from(burst) * 1_000);
+        let cost = u64::try_from(jobs)
+            .unwrap_or(u64::MAX)
+            .saturating_mul(1_000);
+        let mut spent = self.spent.lock();
+        let passed = u64::try_from(now.since(spent.at).as_millis()).unwrap_or(u64::MAX);
+        let debt = spent.debt.saturating_sub(passed.saturating_mul(per_second));
+        *spent = Spent { debt, at: now };
+        let room = most.saturating_sub(debt);
+        if cost.min(most) <= room {
+            spent.debt = debt.saturating_add(cost);
+            return Ok(());
+        }
+        let missing = cost.min(most) - room;
+        let seconds = missing.div_ceil(per_second * 1_000);
+        let told =
+            format_args!("this token may create {per_second} jobs a second and {burst} at once");
+        Err(Refusal::new(Code::TooMany, told).retry_after(seconds))
     }
 }
 
@@ -83,6 +149,6 @@ impl fmt::Display for Role {
 
 impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} tokens", self.0.len())
+        write!(f, "{} tokens", self.all.len())
     }
 }

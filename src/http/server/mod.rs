@@ -2,56 +2,139 @@
 
 mod answer;
 mod ask;
+mod body;
 mod create;
 mod guard;
+mod limits;
 mod operate;
+mod patience;
+mod query;
 mod serve;
 mod show;
 mod watch;
+mod watched;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
-use axum::Router;
+use axum::body::Body;
+use axum::http::{Response, header};
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
+use axum::{Router, middleware};
+use tokio::sync::{Semaphore, watch as channel};
 
 pub use guard::Role;
 pub use serve::Serving;
-
-use crate::Manager;
-use answer::Refusal;
-use guard::Tokens;
+pub use watched::Answered;
 
 use super::problem::Code;
+use crate::{Error, Manager};
+use answer::Refusal;
+use guard::Tokens;
+use limits::Limits;
+use watched::{Log, watched};
 
 /// Answers requests of the remote protocol with a [`Manager`], and adds no behaviour to its queue.
 ///
-/// Either [`serve`](Self::serve) it, or nest its [`router`](Self::router) into an axum application of
-/// your own.
-#[derive(Debug)]
+/// ```
+/// use std::time::Duration;
+/// use jobkeep::http::{Role, Server};
+/// # use jobkeep::{Context, Job, JobError, Manager, MemoryStore, Run};
+/// # #[derive(serde::Serialize, serde::Deserialize)] struct Echo { text: String }
+/// # impl Job for Echo { const NAME: &'static str = "echo"; type Output = String; }
+/// # impl Run for Echo { fn run(&mut self, _: &Context) -> Result<String, JobError> { Ok(self.text.clone()) } }
+/// # let secret = String::from("s3cret");
+/// let manager = Manager::builder(MemoryStore::new())      // or RedbStore::open("jobs.redb")?
+///     .server("web-1")                                    // each host has a name of its own
+///     .register::<Echo>()
+///     .start()?;
+/// let serving = Server::new(&manager)
+///     .token(secret, [Role::Create, Role::Read])
+///     .serve("127.0.0.1:0")?;                             // or "0.0.0.0:8081"
+/// println!("jobs at http://{}", serving.address());
+/// serving.shutdown(Duration::from_secs(10))?;             // requests, and then the manager
+/// # Ok::<(), jobkeep::Error>(())
+/// ```
+///
+/// ```sh
+/// curl -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \
+///      -d '{"name":"echo","payload":{"text":"hello"}}' http://127.0.0.1:8081/v1/jobs
+/// curl -H "Authorization: Bearer $TOKEN" "http://127.0.0.1:8081/v1/jobs/$RECEIPT?wait_ms=20000"
+/// ```
+///
+/// | request | role | does |
+/// |---|---|---|
+/// | `POST /v1/jobs` | create | queues a job on this host |
+/// | `POST /v1/batches` | create | queues several, all or none |
+/// | `GET /v1/jobs/{receipt}` | read | how the job stands, and waits for its end up to `wait_ms` |
+/// | `POST /v1/jobs/{receipt}/cancel`, `/retry` | operate | as [`Manager::cancel`], [`Manager::retry`] |
+/// | `DELETE /v1/jobs/{receipt}` | operate | as [`Manager::remove`] |
+/// | `GET /v1/jobs?state=failed` | operate | pages, as [`Manager::jobs`] |
+/// | `GET /v1/stats` | operate | how many jobs stand where |
+/// | `GET /v1/health` | none | whether to send requests here: 200 or 503 |
+/// | `GET /v1/openapi.json` | none | all of this for programs |
+///
+/// Every refusal is a problem (RFC 9457) whose `code` stays the same; a full host answers 503 with
+/// `Retry-After` and has accepted nothing. No answer may be kept by anybody on the way.
+///
+/// Tokens travel readable where nobody encrypts: put a balancer that speaks TLS before every server that
+/// listens to more than its own machine.
+///
+/// | limit | default |
+/// |---|---|
+/// | [`body_limit`](Self::body_limit) | 2 MiB |
+/// | [`header_limit`](Self::header_limit) | 16 KiB |
+/// | [`depth_limit`](Self::depth_limit) of JSON | 64 levels |
+/// | [`connections`](Self::connections) | 4,096, or what descriptors allow |
+/// | [`header_timeout`](Self::header_timeout) | 10 seconds |
+/// | [`body_timeout`](Self::body_timeout) | 30 seconds |
+/// | [`idle_timeout`](Self::idle_timeout) | 75 seconds |
+/// | [`longest_wait`](Self::longest_wait) | 25 seconds |
+/// | [`long_polls`](Self::long_polls) at once | 1,024 |
+/// | [`create_rate`](Self::create_rate) of a token | none |
+/// | jobs of one batch, of one page | 10,000, 1,000; fixed |
+///
+/// A job type may say that it is not [created over HTTP](crate::Job::REMOTE); [`allow`](Self::allow) lifts
+/// that.
 pub struct Server {
     manager: Manager,
     tokens: Tokens,
+    open: bool,
+    allowed: BTreeSet<String>,
     limits: Limits,
-}
-
-/// What requests may take.
-#[derive(Clone, Debug)]
-struct Limits {
-    body: usize,
-    depth: usize,
-    long_poll: Duration,
+    log: Option<Log>,
 }
 
 /// What all requests share.
 struct Host {
     manager: Manager,
     tokens: Tokens,
+    /// Names of jobs that are created here though their types say otherwise.
+    allowed: BTreeSet<String>,
     limits: Limits,
-    /// Set before anything else of the shutdown, so that balancers send nothing any more.
-    is_leaving: AtomicBool,
+    log: Option<Log>,
+    long_polls: Semaphore,
+    leaving: channel::Sender<Leaving>,
+}
+
+/// How near the end of the server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaving {
+    No,
+    /// Balancers are told.
+    Soon,
+    /// Nobody is let in, and nobody waits.
+    Now,
+}
+
+impl Leaving {
+    /// Waits for the end.
+    async fn now(leaving: &mut channel::Receiver<Self>) {
+        // Where nobody is left to say so, it is the end as well.
+        drop(leaving.wait_for(|leaving| *leaving == Self::Now).await);
+    }
 }
 
 impl Server {
@@ -61,16 +144,16 @@ impl Server {
         Self {
             manager: manager.clone(),
             tokens: Tokens::default(),
-            limits: Limits {
-                body: 2 << 20,
-                depth: 64,
-                long_poll: Duration::from_secs(25),
-            },
+            open: false,
+            allowed: BTreeSet::new(),
+            limits: Limits::default(),
+            log: None,
         }
     }
 
     /// Lets in who has this token, to do what belongs to the roles. Several may be valid at a time, so
-    /// that one can be exchanged without a gap.
+    /// that one can be exchanged without a gap. A token should have 16 random bytes or more; it is compared in
+    /// constant time, and shown nowhere.
     pub fn token(
         mut self,
         token: impl Into<String>,
@@ -80,22 +163,55 @@ impl Server {
         self
     }
 
-    /// The routes, all below `/v1`, for an axum application.
-    pub fn router(self) -> Router {
-        routes(self.host())
+    /// Lets in everybody where no token is given, wherever the server listens: for one that only those can
+    /// reach who may do everything.
+    pub fn open(mut self) -> Self {
+        self.open = true;
+        self
+    }
+
+    /// Lets jobs of this name be created over HTTP, though their type says that it is not to be
+    /// ([`Job::REMOTE`](crate::Job::REMOTE)): whoever may create jobs may then have this host do what they
+    /// do.
+    pub fn allow(mut self, name: impl Into<String>) -> Self {
+        self.allowed.insert(name.into());
+        self
+    }
+
+    /// The routes, all below `/v1`, for an axum application, whose own are then the limits of connections
+    /// and the end of the manager.
+    ///
+    /// # Errors
+    /// Where a token is none; and without any, unless the server is [`open`](Self::open).
+    pub fn router(self) -> Result<Router, Error> {
+        const ACT: &str = "route requests to the server";
+        if let Some(fault) = self.tokens.fault() {
+            return Err(Error::host(ACT, fault));
+        }
+        if self.tokens.is_empty() && !self.open {
+            return Err(Error::host(
+                ACT,
+                "without a token everybody who reaches it could create jobs: give one with \
+                 `Server::token`, or say `Server::open` where the application checks who asks",
+            ));
+        }
+        Ok(routes(&self.host()))
     }
 
     fn host(self) -> Arc<Host> {
         Arc::new(Host {
             manager: self.manager,
             tokens: self.tokens,
+            allowed: self.allowed,
+            long_polls: Semaphore::new(self.limits.long_polls.min(Semaphore::MAX_PERMITS)),
             limits: self.limits,
-            is_leaving: AtomicBool::new(false),
+            log: self.log,
+            leaving: channel::Sender::new(Leaving::No),
         })
     }
 }
 
-fn routes(host: Arc<Host>) -> Router {
+fn routes(host: &Arc<Host>) -> Router {
     let job = get(ask::job).delete(operate::remove);
     Router::new()
         .route("/v1/jobs", post(create::one).get(operate::list))
@@ -105,11 +221,32 @@ fn routes(host: Arc<Host>) -> Router {
         .route("/v1/jobs/{receipt}/retry", post(operate::retry))
         .route("/v1/health", get(watch::health))
         .route("/v1/stats", get(watch::stats))
+        .route("/v1/openapi.json", get(description))
         .fallback(async || Refusal::new(Code::NoSuchPath, "there is no such path"))
         .method_not_allowed_fallback(async || {
             Refusal::new(Code::MethodNotAllowed, "the path does not take this method")
         })
-        .with_state(host)
+        .layer(middleware::from_fn_with_state(Arc::clone(host), watched))
+        .with_state(Arc::clone(host))
+}
+
+/// `GET /v1/openapi.json`
+async fn description() -> Response<Body> {
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (headers, include_str!("openapi.json")).into_response()
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("manager", &self.manager)
+            .field("tokens", &self.tokens)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for Host {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, Response, StatusCode};
 use serde::Deserialize;
 
@@ -12,13 +12,14 @@ use super::super::wire;
 use super::Host;
 use super::answer::{Refusal, done, json};
 use super::guard::Role;
+use super::query::{Named, Parameters};
 use super::show;
 use crate::{Error, JobNumber, Receipt, StateKind};
 
 /// `POST /v1/jobs/{receipt}/cancel`
 pub(super) async fn cancel(
     State(host): State<Arc<Host>>,
-    Path(receipt): Path<String>,
+    Named(receipt): Named,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Refusal> {
     host.tokens.check(&headers, Role::Operate)?;
@@ -30,7 +31,7 @@ pub(super) async fn cancel(
 /// `POST /v1/jobs/{receipt}/retry`
 pub(super) async fn retry(
     State(host): State<Arc<Host>>,
-    Path(receipt): Path<String>,
+    Named(receipt): Named,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Refusal> {
     host.tokens.check(&headers, Role::Operate)?;
@@ -42,7 +43,7 @@ pub(super) async fn retry(
 /// `DELETE /v1/jobs/{receipt}`
 pub(super) async fn remove(
     State(host): State<Arc<Host>>,
-    Path(receipt): Path<String>,
+    Named(receipt): Named,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Refusal> {
     host.tokens.check(&headers, Role::Operate)?;
@@ -62,7 +63,7 @@ pub(super) struct Listing {
 /// `GET /v1/jobs`
 pub(super) async fn list(
     State(host): State<Arc<Host>>,
-    Query(listing): Query<Listing>,
+    Parameters(listing): Parameters<Listing>,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Refusal> {
     host.tokens.check(&headers, Role::Operate)?;

@@ -1,43 +1,72 @@
 //! A server that listens by itself, on threads of its own.
+//!
+//! The end, in this order: `/v1/health` says so; the notice passes; nobody is let in any more, and who waits
+//! for the end of a job is told how it stands; requests are finished; the manager is shut down.
 
 use std::fmt;
+use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use axum::Router;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::service::Service;
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
-use super::{Host, Server, routes};
+use super::limits::Limits;
+use super::patience::{Patient, Stage};
+use super::{Host, Leaving, Server, routes};
+use crate::clock::Clock;
+use crate::runtime::{Signal, Woken};
+use crate::sync::Mutex;
 use crate::{Error, Shutdown};
 
-/// A server that listens: see [`Server::serve`].
+/// So many descriptors are left for the store and everything else of the process.
+const RESERVE: usize = 64;
+
+/// How long the server waits to accept another connection where the system could not give it one.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// Said to a connection too many, if it gets so far.
+const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    content-type: application/problem+json\r\ncache-control: no-store\r\nretry-after: 1\r\n\
+    connection: close\r\ncontent-length: 121\r\n\r\n\
+    {\"type\":\"about:blank\",\"title\":\"full\",\"status\":503,\"code\":\"full\",\
+    \"detail\":\"too many connections are open\",\"retry_after\":1}";
+
+/// A server that listens: see [`Server::serve`]. Dropped, it breaks off what it has, and leaves the manager
+/// alone.
 pub struct Serving {
     host: Arc<Host>,
     address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+    stopped: Arc<Stopped>,
     runtime: Option<Runtime>,
-    stop: Option<oneshot::Sender<()>>,
-    stopped: Option<oneshot::Receiver<()>>,
 }
 
 impl Server {
-    /// Listens at `address`, on threads of its own, and returns at once. The server speaks plain HTTP;
+    /// Listens at `address`, on two threads of its own, and returns at once. The server speaks plain HTTP;
     /// leave TLS to the balancer before it.
     ///
     /// # Errors
-    /// Where nobody can listen there; and without a [`token`](Self::token), where the address can be
-    /// reached from another machine.
+    /// Where nobody can listen there, a token is none, or a thread cannot be started; and without a
+    /// [`token`](Self::token), where the address can be reached from another machine.
     pub fn serve(self, address: impl ToSocketAddrs + fmt::Debug) -> Result<Serving, Error> {
         let act = format!("listen at {address:?}");
-        let failed = |cause: std::io::Error| Error::host(&act, cause);
+        let failed = |cause: io::Error| Error::host(&act, cause);
+        if let Some(fault) = self.tokens.fault() {
+            return Err(Error::host(&act, fault));
+        }
         let listener = TcpListener::bind(&address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        if self.tokens.is_empty() && !address.ip().is_loopback() {
+        if self.tokens.is_empty() && !self.open && !address.ip().is_loopback() {
             return Err(Error::host(
                 &act,
                 "without a token everybody who reaches it could create jobs: give one with \
@@ -52,53 +81,153 @@ impl Server {
             .build()
             .map_err(failed)?;
         let host = self.host();
-        let (stop, told) = oneshot::channel();
-        let (ended, stopped) = oneshot::channel();
-        let accepting = accept(Arc::clone(&host), listener, told, ended);
-        runtime.spawn(accepting);
-        Ok(Serving {
-            host,
+        let mut serving = Serving {
+            host: Arc::clone(&host),
             address,
-            runtime: Some(runtime),
-            stop: Some(stop),
-            stopped: Some(stopped),
-        })
+            connections: Arc::default(),
+            stopped: Arc::default(),
+            runtime: None,
+        };
+        let accepting = Accepting {
+            router: routes(&host),
+            most: most(&host.limits),
+            limits: host.limits.clone(),
+            open: Arc::clone(&serving.connections),
+            stopped: Arc::clone(&serving.stopped),
+        };
+        runtime.spawn(accepting.run(listener, host.leaving.subscribe()));
+        serving.runtime = Some(runtime);
+        Ok(serving)
     }
 }
 
-async fn accept(
-    host: Arc<Host>,
-    listener: TcpListener,
-    mut told: oneshot::Receiver<()>,
-    ended: oneshot::Sender<()>,
-) {
-    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
-        return;
-    };
-    let router = routes(host);
-    let mut server = http1::Builder::new();
-    server
-        .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_secs(10));
-    let graceful = GracefulShutdown::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                let Ok((stream, _)) = accepted else { continue };
-                let service = TowerToHyperService::new(router.clone());
-                let connection = server.serve_connection(TokioIo::new(stream), service);
-                let connection = graceful.watch(connection);
-                tokio::spawn(async move {
-                    // Who breaks off knows it.
-                    let _ = connection.await;
-                });
+/// As many connections as are wanted and the system has descriptors for.
+fn most(limits: &Limits) -> usize {
+    limits
+        .connections
+        .min(descriptors().saturating_sub(RESERVE))
+        .max(1)
+}
+
+/// How many the process may have open.
+#[cfg(unix)]
+fn descriptors() -> usize {
+    use rustix::process::{Resource, getrlimit};
+    let most = getrlimit(Resource::Nofile).current;
+    most.and_then(|most| usize::try_from(most).ok())
+        .unwrap_or(usize::MAX)
+}
+
+#[cfg(not(unix))]
+fn descriptors() -> usize {
+    usize::MAX
+}
+
+/// The task that accepts connections.
+struct Accepting {
+    router: Router,
+    limits: Limits,
+    most: usize,
+    open: Arc<AtomicUsize>,
+    stopped: Arc<Stopped>,
+}
+
+impl Accepting {
+    async fn run(self, listener: TcpListener, mut leaving: watch::Receiver<Leaving>) {
+        // Whatever ends it.
+        let _says_so = Ends(Arc::clone(&self.stopped));
+        let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
+            return;
+        };
+        let mut server = http1::Builder::new();
+        server.max_buf_size(self.limits.header.max(8 << 10));
+        let graceful = GracefulShutdown::new();
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => self.take(stream, &server, &graceful),
+                    Err(cause) if is_of_one(&cause) => {}
+                    // No descriptor is left, or no memory: those that are open go on.
+                    Err(_) => tokio::time::sleep(EXHAUSTED).await,
+                },
+                () = Leaving::now(&mut leaving) => break,
             }
-            _ = &mut told => break,
         }
+        drop(listener);
+        graceful.shutdown().await;
     }
-    drop(listener);
-    graceful.shutdown().await;
-    let _ = ended.send(());
+
+    fn take(&self, stream: TcpStream, server: &http1::Builder, graceful: &GracefulShutdown) {
+        let open = Open::count(&self.open);
+        if self.open.load(Ordering::Relaxed) > self.most {
+            // As far as it goes without waiting.
+            let _ = stream.try_write(TOO_MANY);
+            return;
+        }
+        // Answers are small and whole.
+        let _ = stream.set_nodelay(true);
+        let stage = Stage::new();
+        let connection = Patient::new(TokioIo::new(stream), stage.clone(), &self.limits);
+        let router = TowerToHyperService::new(self.router.clone());
+        let service = hyper::service::service_fn(move |request| {
+            stage.works();
+            let (answer, stage) = (router.call(request), stage.clone());
+            async move {
+                let answer = answer.await;
+                stage.rests();
+                answer
+            }
+        });
+        let connection = graceful.watch(server.serve_connection(connection, service));
+        tokio::spawn(async move {
+            let _open = open;
+            // Who breaks off knows it.
+            let _ = connection.await;
+        });
+    }
+}
+
+/// The client has gone already: the next one may be there.
+fn is_of_one(cause: &io::Error) -> bool {
+    matches!(
+        cause.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// A connection that is counted.
+struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    fn count(all: &Arc<AtomicUsize>) -> Self {
+        all.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(all))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Whether the task that accepts has ended, and with it all requests.
+#[derive(Debug, Default)]
+struct Stopped {
+    done: Mutex<bool>,
+    signal: Signal,
+}
+
+struct Ends(Arc<Stopped>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        *self.0.done.lock() = true;
+        self.0.signal.wake_all();
+    }
 }
 
 impl Serving {
@@ -107,31 +236,55 @@ impl Serving {
         self.address
     }
 
-    /// Says on `/v1/health` that it leaves, takes no connection any more, finishes the requests that
-    /// are there, and then shuts the manager down.
+    /// How many connections are open.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Ends the server, and then the manager: `/v1/health` answers 503 for as long as
+    /// [`Server::notice`] says; then nobody is let in any more, requests that are there are finished, and
+    /// the manager is shut down with what is left of the grace. Do not call it on a thread of an async
+    /// runtime: it blocks.
     ///
     /// # Errors
     /// As [`Manager::shutdown`](crate::Manager::shutdown).
     pub fn shutdown(mut self, grace: Duration) -> Result<Shutdown, Error> {
-        self.host.is_leaving.store(true, Ordering::Release);
-        self.stop(grace);
-        self.host.manager.shutdown(grace)
+        // The time of sockets, which no manual clock drives.
+        let clock = Clock::system();
+        let until = clock
+            .now()
+            .steady
+            .after(self.host.limits.notice)
+            .after(grace);
+        self.host.leaving.send_replace(Leaving::Soon);
+        self.stopped.wait(&clock, self.host.limits.notice);
+        self.host.leaving.send_replace(Leaving::Now);
+        let left = || until.since(clock.now().steady);
+        self.stopped.wait(&clock, left());
+        self.end();
+        self.host.manager.shutdown(left())
     }
 
-    fn stop(&mut self, grace: Duration) {
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(());
-        }
-        if let (Some(runtime), Some(stopped)) = (self.runtime.take(), self.stopped.take()) {
-            let _ = runtime.block_on(async { tokio::time::timeout(grace, stopped).await });
+    fn end(&mut self) {
+        self.host.leaving.send_replace(Leaving::Now);
+        if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
 }
 
+impl Stopped {
+    /// Waits for the end, so long at most.
+    fn wait(&self, clock: &Clock, time: Duration) {
+        let until = clock.now().steady.after(time);
+        let mut done = self.done.lock();
+        while !*done && self.signal.wait(&mut done, clock, Some(until)) == Woken::Called {}
+    }
+}
+
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.stop(Duration::ZERO);
+        self.end();
     }
 }
 

@@ -1,37 +1,34 @@
 //! For balancers and operators.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Response, StatusCode};
 
 use super::super::wire;
-use super::Host;
 use super::answer::{Refusal, json};
 use super::guard::Role;
+use super::{Host, Leaving};
 use crate::Health;
 
 /// `GET /v1/health`: for everybody, so without the store's own words.
 pub(super) async fn health(State(host): State<Arc<Host>>) -> Response<Body> {
     let server = host.manager.server().into();
-    let (state, since, reason) = if host.is_leaving.load(Ordering::Acquire) {
-        ("shutting_down", None, Some("the host is shutting down"))
-    } else {
-        match host.manager.health() {
-            Health::Working => ("working", None, None),
-            Health::Refusing { since, .. } => (
-                "refusing",
-                Some(since.0),
-                Some("the store refuses writes: the host tries again by itself"),
-            ),
-            Health::Poisoned { since, .. } => (
-                "poisoned",
-                Some(since.0),
-                Some("the store has failed: the host is to be started again"),
-            ),
-        }
+    let leaving = *host.leaving.borrow();
+    let (state, since, reason) = match (leaving, host.manager.health()) {
+        (Leaving::No, Health::Working) => ("working", None, None),
+        (Leaving::No, Health::Refusing { since, .. }) => (
+            "refusing",
+            Some(since.0),
+            Some("the store refuses writes: the host tries again by itself"),
+        ),
+        (Leaving::No, Health::Poisoned { since, .. }) => (
+            "poisoned",
+            Some(since.0),
+            Some("the store has failed: the host is to be started again"),
+        ),
+        _ => ("shutting_down", None, Some("the host is shutting down")),
     };
     let ready = reason.is_none();
     let health = wire::Health {

@@ -1,5 +1,6 @@
 //! The remote protocol, spoken to a server on loopback.
 
+mod asking;
 mod client;
 mod client_answers;
 mod client_config;
@@ -7,4 +8,6 @@ mod client_repeating;
 mod client_script;
 mod client_tls;
 mod creating;
+mod guarding;
+mod hostile;
 mod wire;

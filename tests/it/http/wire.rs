@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use jobkeep::http::{Server, Serving};
-use jobkeep::{Context, Job, JobError, Manager, MemoryStore, Run};
-use serde::{Deserialize, Serialize};
+use jobkeep::{Builder, Context, Job, JobError, Manager, MemoryStore, Run};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 #[derive(Serialize, Deserialize)]
@@ -25,13 +25,43 @@ impl Run for Echo {
     }
 }
 
-/// A manager named `web-1` on a store in memory.
-pub(crate) fn manager() -> Manager {
+/// A type of job that cannot even be decoded without harm.
+#[derive(Serialize)]
+pub(crate) struct Throws;
+
+impl<'de> Deserialize<'de> for Throws {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        panic!("it was to be decoded");
+    }
+}
+
+impl Job for Throws {
+    const NAME: &'static str = "throws";
+    type Output = ();
+}
+
+/// What a manager named `web-1` on a store in memory is made of.
+pub(crate) fn builder() -> Builder {
     Manager::builder(MemoryStore::new())
         .server("web-1")
         .register::<Echo>()
-        .start()
-        .unwrap()
+        .handle::<Throws>(|_, _| Ok(()))
+}
+
+pub(crate) fn manager() -> Manager {
+    builder().start().unwrap()
+}
+
+/// A host that serves.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) serving: Serving,
+}
+
+/// A host of that manager, as `told`.
+pub(crate) fn started(manager: &Manager, told: impl FnOnce(Server) -> Server) -> Told {
+    let serving = told(Server::new(manager)).serve("127.0.0.1:0").unwrap();
+    Told { serving }
 }
 
 pub(crate) fn host() -> (Manager, Serving) {

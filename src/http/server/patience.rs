@@ -1,0 +1,190 @@
+//! How long a connection may keep the server waiting.
+//!
+//! hyper counts the time between two requests as that of the next one's head; these are two limits here. So
+//! the time is counted where the bytes come in:
+//!
+//! 1. A new connection owes the head of a request.
+//! 2. When that is there, the server is at work, and nothing is owed.
+//! 3. With the answer made, the connection rests.
+//! 4. The first byte after that begins a head, and so back to 2.
+//!
+//! A client that takes nothing of its answer is waited for as for a body.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::limits::Limits;
+use crate::sync::Mutex;
+
+/// What a connection is waited for, shared with what answers its requests.
+#[derive(Clone, Debug)]
+pub(super) struct Stage(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    stage: AtomicU8,
+    /// Of who read last, and found nothing. hyper does not read again before there is something, so it is
+    /// woken when another time begins to count.
+    reader: Mutex<Option<Waker>>,
+}
+
+const OWES: u8 = 0;
+const WORKS: u8 = 1;
+const RESTS: u8 = 2;
+
+impl Stage {
+    pub(super) fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    pub(super) fn works(&self) {
+        self.0.stage.store(WORKS, Ordering::Relaxed);
+    }
+
+    pub(super) fn rests(&self) {
+        self.0.stage.store(RESTS, Ordering::Relaxed);
+        let reader = self.0.reader.lock().take();
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    /// What it is in, for who found nothing to read.
+    fn read_later(&self, waker: &Waker) -> u8 {
+        *self.0.reader.lock() = Some(waker.clone());
+        self.0.stage.load(Ordering::Relaxed)
+    }
+
+    /// A byte has come: says whether it is the first one after a rest.
+    fn has_read(&self) -> bool {
+        let (order, stage) = (Ordering::Relaxed, &self.0.stage);
+        stage.compare_exchange(RESTS, OWES, order, order).is_ok()
+    }
+}
+
+/// A connection with its limits.
+pub(super) struct Patient<T> {
+    inner: T,
+    stage: Stage,
+    header: Duration,
+    idle: Duration,
+    unread: Duration,
+    reading: Timer,
+    writing: Timer,
+}
+
+/// A time that is over, and what it was set for.
+#[derive(Default)]
+struct Timer(Option<(u8, Pin<Box<Sleep>>)>);
+
+impl Timer {
+    /// Whether it is over, set anew where it was for something else.
+    fn poll(&mut self, what: u8, time: Duration, context: &mut Context<'_>) -> Poll<()> {
+        let (of, sleep) = self.0.get_or_insert_with(|| {
+            let end = Instant::now() + time;
+            (what, Box::pin(sleep_until(end)))
+        });
+        if *of != what {
+            *of = what;
+            sleep.as_mut().reset(Instant::now() + time);
+        }
+        sleep.as_mut().poll(context)
+    }
+
+    fn stop(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl<T> Patient<T> {
+    pub(super) fn new(inner: T, stage: Stage, limits: &Limits) -> Self {
+        Self {
+            inner,
+            stage,
+            header: limits.header_time,
+            idle: limits.idle_time,
+            unread: limits.body_time,
+            reading: Timer::default(),
+            writing: Timer::default(),
+        }
+    }
+
+    /// Nothing can be sent now: an error where that has lasted too long.
+    fn stalled(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        ready!(self.writing.poll(WORKS, self.unread, context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<T: Read + Unpin> Read for Patient<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if let Poll::Ready(read) = Pin::new(&mut this.inner).poll_read(context, buffer) {
+            if this.stage.has_read() {
+                this.reading.stop();
+            }
+            return Poll::Ready(read);
+        }
+        let stage = this.stage.read_later(context.waker());
+        let time = match stage {
+            OWES => this.header,
+            RESTS => this.idle,
+            _ => {
+                this.reading.stop();
+                return Poll::Pending;
+            }
+        };
+        ready!(this.reading.poll(stage, time, context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<T: Write + Unpin> Write for Patient<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(written) = Pin::new(&mut self.inner).poll_write(context, bytes) {
+            self.writing.stop();
+            return Poll::Ready(written);
+        }
+        self.stalled(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.inner).poll_write_vectored(context, bytes);
+        if let Poll::Ready(written) = written {
+            self.writing.stop();
+            return Poll::Ready(written);
+        }
+        self.stalled(context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
+    }
+}

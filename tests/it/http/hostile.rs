@@ -1,0 +1,401 @@
+//! Requests of those who mean no good, or cannot do better. After each the host answers others as before.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use jobkeep::http::Server;
+use jobkeep::{Counts, Manager};
+
+use super::wire::{Answer, Told, exchange, get, manager, post, send, started};
+
+const TINY: Duration = Duration::from_millis(50);
+const LONG: Duration = Duration::from_secs(60);
+
+/// A host of tiny limits, and what happens to it.
+fn host(limits: impl FnOnce(Server) -> Server) -> (Manager, Told) {
+    let manager = manager();
+    let told = started(&manager, limits);
+    (manager, told)
+}
+
+#[track_caller]
+fn nothing_happened(manager: &Manager, told: &Told) {
+    assert_eq!(get(told.serving.address(), "/v1/health").status, 200);
+    assert_eq!(manager.counts().unwrap(), Counts::default());
+}
+
+#[track_caller]
+fn refused(answer: &Answer, status: u16, code: &str) {
+    assert_eq!(
+        (answer.status, answer.body["code"].as_str()),
+        (status, Some(code)),
+        "{answer:?}"
+    );
+    assert_eq!(answer.body["status"], status);
+    assert!(
+        answer.head.contains("application/problem+json"),
+        "{answer:?}"
+    );
+    assert!(
+        answer.head.contains("cache-control: no-store"),
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn what_is_no_request_to_create_a_job_is_refused_with_its_code() {
+    let (manager, told) = host(|server| server.body_limit(4_000));
+    let to = told.serving.address();
+    let deep = format!(
+        r#"{{"name":"echo","payload":{}1{}}}"#,
+        "[".repeat(64),
+        "]".repeat(64)
+    );
+    let large = format!(
+        r#"{{"name":"echo","payload":{{"text":"{}"}}}}"#,
+        "x".repeat(4_000)
+    );
+    let cases: [(&str, u16, &str); 16] = [
+        ("", 400, "malformed"),
+        ("{", 400, "malformed"),
+        ("[]", 400, "malformed"),
+        ("\u{0}", 400, "malformed"),
+        (r#"{"payload":{}}"#, 400, "malformed"),
+        (
+            r#"{"name":"echo","payload":{"text":"a"},"prioritty":"high"}"#,
+            400,
+            "malformed",
+        ),
+        (
+            r#"{"name":"echo","name":"echo","payload":{"text":"a"}}"#,
+            400,
+            "malformed",
+        ),
+        (
+            r#"{"name":"echo","payload":{"text":"a"},"delay_ms":-1}"#,
+            400,
+            "malformed",
+        ),
+        (
+            r#"{"name":"echo","payload":{"text":"a"},"delay_ms":1,"run_at_ms":1}"#,
+            400,
+            "malformed",
+        ),
+        (
+            r#"{"name":"echo","payload":{"text":"a"},"priority":"highest"}"#,
+            400,
+            "malformed",
+        ),
+        (&deep, 400, "malformed"),
+        (&large, 413, "too_large"),
+        (r#"{"name":"echo"}"#, 422, "undecodable"),
+        (
+            r#"{"name":"echo","payload":{"text":1}}"#,
+            422,
+            "undecodable",
+        ),
+        (r#"{"name":"echo","bincode":"AA=="}"#, 422, "undecodable"),
+        (
+            r#"{"name":"echo","payload":{"text":"a"},"queue":"no"}"#,
+            422,
+            "unknown_queue",
+        ),
+    ];
+    for (body, status, code) in cases {
+        let answer = post(to, "/v1/jobs", body);
+        assert_eq!(
+            (answer.status, answer.body["code"].as_str()),
+            (status, Some(code)),
+            "{body}: {answer:?}"
+        );
+        refused(&answer, status, code);
+        nothing_happened(&manager, &told);
+    }
+    let key = format!(
+        r#"{{"name":"echo","payload":{{"text":"a"}},"key":"{}"}}"#,
+        "k".repeat(257)
+    );
+    refused(&post(to, "/v1/jobs", &key), 413, "too_large");
+    let batch =
+        r#"{"jobs":[{"name":"echo","payload":{"text":"a"}},{"name":"nobody","payload":{}}]}"#;
+    let answer = post(to, "/v1/batches", batch);
+    refused(&answer, 422, "unknown_name");
+    assert_eq!(
+        answer.body["detail"],
+        "job 2 of the batch: no job type is registered under the name \"nobody\""
+    );
+    nothing_happened(&manager, &told);
+}
+
+#[test]
+fn a_body_that_is_not_declared_as_json_is_not_read() {
+    let (manager, told) = host(|server| server);
+    let body = r#"{"name":"echo","payload":{"text":"a"}}"#;
+    for headers in [
+        "",
+        "content-type: text/plain\r\n",
+        "content-type: application/jsonx\r\n",
+    ] {
+        let answer = send(told.serving.address(), "POST", "/v1/jobs", headers, body);
+        refused(&answer, 415, "not_json");
+    }
+    nothing_happened(&manager, &told);
+}
+
+#[test]
+fn paths_methods_and_parameters_that_are_not_there_are_problems_too() {
+    let (manager, told) = host(|server| server);
+    let to = told.serving.address();
+    refused(&get(to, "/"), 404, "no_such_path");
+    refused(&get(to, "/v1/jobs/a/b/c"), 404, "no_such_path");
+    let answer = send(to, "DELETE", "/v1/jobs", "", "");
+    refused(&answer, 405, "method_not_allowed");
+    assert!(answer.head.contains("allow: "), "{answer:?}");
+    for query in [
+        "",
+        "?state=gone",
+        "?state=failed&limit=x",
+        "?state=failed&to=1",
+        "?state=failed&after=-1",
+    ] {
+        refused(&get(to, &format!("/v1/jobs{query}")), 400, "malformed");
+    }
+    for path in ["/v1/jobs/x", "/v1/jobs/%ff", "/v1/jobs/x/cancel"] {
+        let method = if path.ends_with("cancel") {
+            "POST"
+        } else {
+            "GET"
+        };
+        refused(&send(to, method, path, "", ""), 400, "bad_receipt");
+    }
+    nothing_happened(&manager, &told);
+}
+
+#[test]
+fn a_body_that_is_too_large_is_refused_before_it_is_sent() {
+    let (manager, told) = host(|server| server.body_limit(100));
+    let answer = exchange(
+        told.serving.address(),
+        b"POST /v1/jobs HTTP/1.1\r\nhost: jobs\r\nconnection: close\r\nexpect: 100-continue\r\n\
+          content-type: application/json\r\ncontent-length: 101\r\n\r\n",
+    );
+    refused(&answer, 413, "too_large");
+    nothing_happened(&manager, &told);
+}
+
+/// What the host says until it closes the connection.
+fn until_closed(mut stream: TcpStream) -> String {
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    let mut said = Vec::new();
+    // A reset is a close as well.
+    let closed = stream.read_to_end(&mut said);
+    if let Err(cause) = closed {
+        assert_eq!(cause.kind(), std::io::ErrorKind::ConnectionReset);
+    }
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+fn connected(to: SocketAddr, bytes: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(to).unwrap();
+    stream.write_all(bytes).unwrap();
+    stream
+}
+
+#[test]
+fn a_head_that_does_not_come_in_time_is_not_waited_for() {
+    let (manager, told) = host(|server| server.header_timeout(TINY).idle_timeout(LONG));
+    let to = told.serving.address();
+    for begun in ["", "G", "GET /v1/health HTTP/1.1\r\nhost: jobs\r\n"] {
+        assert_eq!(until_closed(connected(to, begun.as_bytes())), "");
+    }
+    // The same on a connection that was used before.
+    let mut used = connected(to, b"GET /v1/health HTTP/1.1\r\nhost: jobs\r\n\r\n");
+    answered(&mut used);
+    used.write_all(b"GET").unwrap();
+    assert_eq!(until_closed(used), "");
+    nothing_happened(&manager, &told);
+}
+
+#[test]
+fn a_connection_at_rest_is_closed_when_its_time_is_over() {
+    let (manager, told) = host(|server| server.header_timeout(LONG).idle_timeout(TINY));
+    let to = told.serving.address();
+    let said = until_closed(connected(
+        to,
+        b"GET /v1/health HTTP/1.1\r\nhost: jobs\r\n\r\n",
+    ));
+    assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+    nothing_happened(&manager, &told);
+}
+
+#[test]
+fn a_body_that_does_not_come_in_time_is_refused() {
+    let (manager, told) = host(|server| server.body_timeout(TINY));
+    let said = until_closed(connected(
+        told.serving.address(),
+        b"POST /v1/jobs HTTP/1.1\r\nhost: jobs\r\nconnection: close\r\n\
+          content-type: application/json\r\ncontent-length: 100\r\n\r\n{",
+    ));
+    assert!(said.starts_with("HTTP/1.1 408"), "{said}");
+    assert!(said.contains("\"too_slow\""), "{said}");
+    nothing_happened(&manager, &told);
+}
+
+#[test]
+fn a_request_that_breaks_off_changes_nothing() {
+    let (manager, told) = host(|server| server);
+    let whole = "POST /v1/jobs HTTP/1.1\r\nhost: jobs\r\ncontent-type: application/json\r\n\
+                 content-length: 38\r\n\r\n{\"name\":\"echo\",\"payload\":{\"text\":\"a\"}}";
+    assert!(whole.ends_with("}}"));
+    for length in (0..whole.len()).step_by(7) {
+        let stream = connected(told.serving.address(), &whole.as_bytes()[..length]);
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let said = until_closed(stream);
+        assert!(!said.contains("201"), "{said}");
+    }
+    nothing_happened(&manager, &told);
+}
+
+#[test]
+fn bytes_that_are_no_request_harm_nothing() {
+    let (manager, told) = host(|server| server.header_timeout(TINY));
+    let mut dice = 0x9e37_79b9_7f4a_7c15_u64;
+    for _ in 0..200 {
+        let bytes: Vec<u8> = (0..200)
+            .map(|_| {
+                dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                dice.to_be_bytes()[0]
+            })
+            .collect();
+        let stream = connected(told.serving.address(), &bytes);
+        // Where the host has closed already, there is no more to end.
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let said = until_closed(stream);
+        assert!(
+            said.is_empty() || said.starts_with("HTTP/1.1 400"),
+            "{said}"
+        );
+    }
+    nothing_happened(&manager, &told);
+}
+
+#[test]
+fn a_head_that_is_too_large_is_refused() {
+    let (manager, told) = host(|server| server);
+    let head = format!(
+        "GET /v1/health HTTP/1.1\r\nhost: jobs\r\nx: {}\r\n\r\n",
+        "x".repeat(17 << 10)
+    );
+    let mut stream = TcpStream::connect(told.serving.address()).unwrap();
+    // The host may have closed before the last of it.
+    let _ = stream.write_all(head.as_bytes());
+    let said = until_closed(stream);
+    assert!(
+        said.is_empty() || said.starts_with("HTTP/1.1 431"),
+        "{said}"
+    );
+    nothing_happened(&manager, &told);
+}
+
+#[test]
+fn of_two_lengths_the_request_is_refused() {
+    let (manager, told) = host(|server| server);
+    let said = until_closed(connected(
+        told.serving.address(),
+        b"POST /v1/jobs HTTP/1.1\r\nhost: jobs\r\ncontent-type: application/json\r\n\
+          content-length: 38\r\ncontent-length: 2\r\n\r\n{\"name\":\"echo\",\"payload\":{\"text\":\"a\"}}",
+    ));
+    assert!(said.starts_with("HTTP/1.1 400"), "{said}");
+    nothing_happened(&manager, &told);
+}
+
+#[test]
+fn a_connection_too_many_is_turned_away_and_the_others_go_on() {
+    let (manager, told) = host(|server| server.connections(3).header_timeout(LONG));
+    let to = told.serving.address();
+    let ask = b"GET /v1/health HTTP/1.1\r\nhost: jobs\r\n\r\n";
+    let mut open: Vec<_> = (0..3).map(|_| connected(to, ask)).collect();
+    for stream in &mut open {
+        answered(stream);
+    }
+    let said = until_closed(connected(to, b""));
+    assert!(said.starts_with("HTTP/1.1 503"), "{said}");
+    let (head, body) = said.split_once("\r\n\r\n").unwrap();
+    assert!(
+        head.contains(&format!("content-length: {}", body.len())),
+        "{said}"
+    );
+    let problem: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(problem["code"], "full");
+    for stream in &mut open {
+        stream.write_all(ask).unwrap();
+        answered(stream);
+    }
+    assert_eq!(told.serving.connections(), 3);
+    drop(open);
+    while told.serving.connections() > 0 {
+        std::thread::yield_now();
+    }
+    nothing_happened(&manager, &told);
+}
+
+/// Reads one answer of the health.
+fn answered(stream: &mut TcpStream) {
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    let mut said = Vec::new();
+    let mut byte = [0];
+    while !said.ends_with(b"}") {
+        stream.read_exact(&mut byte).unwrap();
+        said.extend(byte);
+    }
+    assert!(said.starts_with(b"HTTP/1.1 200"));
+}
+
+#[test]
+fn as_many_idle_connections_as_there_are_descriptors_leave_the_host_at_work() {
+    let manager = manager();
+    let told = started(&manager, |server| {
+        server.connections(usize::MAX).idle_timeout(LONG)
+    });
+    let to = told.serving.address();
+    let mut open = Vec::new();
+    let ask = b"GET /v1/health HTTP/1.1\r\nhost: jobs\r\n\r\n";
+    // Both ends are this process's: some of them are for whatever else it does. Where that may open
+    // very many, a few thousand have to do.
+    let most = descriptors().saturating_sub(400) / 2;
+    for _ in 0..most.min(3_000) {
+        let mut stream = connected(to, ask);
+        answered(&mut stream);
+        open.push(stream);
+    }
+    let created = post(to, "/v1/jobs", r#"{"name":"echo","payload":{"text":"a"}}"#);
+    assert_eq!(created.status, 201);
+    drop(open);
+    while told.serving.connections() > 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(get(to, "/v1/health").status, 200);
+}
+
+fn descriptors() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    line.unwrap()
+        .split_whitespace()
+        .nth(3)
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+#[test]
+fn a_job_type_that_panics_over_its_payload_takes_nobody_with_it() {
+    let (manager, told) = host(|server| server);
+    let to = told.serving.address();
+    let answer = post(to, "/v1/jobs", r#"{"name":"throws","payload":"on decode"}"#);
+    refused(&answer, 422, "undecodable");
+    nothing_happened(&manager, &told);
+}
