@@ -1,0 +1,82 @@
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use jobkeep::{Builder, Context, Job, JobError, Queue, Run};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::thumbnail::Thumbnail;
+
+pub(crate) fn register(builder: Builder) -> Builder {
+    builder
+        .queue(Queue::new("default").workers(4))
+        .register::<Echo>()
+        .register::<Sleep>()
+        .register::<Fail>()
+        .register::<Thumbnail>()
+}
+
+/// Gives its payload back.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Echo(Value);
+
+impl Job for Echo {
+    const NAME: &'static str = "echo";
+    type Output = Value;
+}
+
+impl Run for Echo {
+    fn run(&mut self, _: &Context) -> Result<Value, JobError> {
+        Ok(self.0.clone())
+    }
+}
+
+/// Takes so long, or until somebody cancels it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Sleep {
+    ms: u64,
+}
+
+impl Job for Sleep {
+    const NAME: &'static str = "sleep";
+    type Output = ();
+}
+
+impl Run for Sleep {
+    fn run(&mut self, ctx: &Context) -> Result<(), JobError> {
+        const STEP_MS: u64 = 100;
+        // Nobody ever says anything in it: it only waits.
+        let (_silent, silence) = channel::<()>();
+        let mut left = self.ms;
+        while left > 0 {
+            ctx.progress(self.ms - left, self.ms);
+            if ctx.is_cancelled() {
+                return Err(JobError::cancel("it was told to stop"));
+            }
+            let step = left.min(STEP_MS);
+            match silence.recv_timeout(Duration::from_millis(step)) {
+                Err(RecvTimeoutError::Timeout) => left -= step,
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Fails for good.
+#[derive(Debug, Serialize, Deserialize)]
+struct Fail {
+    message: String,
+}
+
+impl Job for Fail {
+    const NAME: &'static str = "fail";
+    type Output = ();
+}
+
+impl Run for Fail {
+    fn run(&mut self, _: &Context) -> Result<(), JobError> {
+        Err(JobError::permanent(self.message.clone()))
+    }
+}

@@ -1,0 +1,92 @@
+use std::path::PathBuf;
+
+use jobkeep::http::Role;
+use lexopt::prelude::{Long, Short, ValueExt};
+
+pub(crate) const USAGE: &str =
+    "host --server NAME --store FILE [--listen ADDRESS] [--token [ROLES:]TOKEN]... [--verbose]";
+
+pub(crate) const HELP: &str = "\
+One host: queues the jobs that it is sent on itself, runs them, and answers who asks for them.
+
+Usage: host --server NAME --store FILE [OPTIONS]
+
+  --server NAME     its name in receipts; each host needs its own
+  --store FILE      the redb file of its jobs, made where there is none
+  --listen ADDRESS  where it listens (127.0.0.1:8081)
+  --token TOKEN     lets in who has it, to do everything; may be given several times
+  --token ROLES:TOKEN
+                    only for these roles: create, read, operate, with commas between
+  --verbose         a line for each request on standard error
+  --help            this
+
+The arguments of a program can be seen by everybody on its machine: where that matters, give the token in
+the environment variable JOBKEEP_TOKEN. Without any token the host listens to its own machine only.
+
+Its job types:
+  echo       its payload is its output, whatever it is
+  sleep      {\"ms\": 1000}
+  fail       {\"message\": \"why\"}
+  thumbnail  {\"photo\": \"JPEG or PNG as base64\", \"width\": 200}
+";
+
+pub(crate) enum Command {
+    Help,
+    Serve(Options),
+}
+
+pub(crate) struct Options {
+    pub(crate) listen: String,
+    pub(crate) server: String,
+    pub(crate) store: PathBuf,
+    pub(crate) tokens: Vec<(String, Vec<Role>)>,
+    pub(crate) verbose: bool,
+}
+
+const ALL: [(&str, Role); 3] = [
+    ("create", Role::Create),
+    ("read", Role::Read),
+    ("operate", Role::Operate),
+];
+
+pub(crate) fn parse() -> Result<Command, lexopt::Error> {
+    let (mut server, mut store) = (None, None);
+    let mut listen = String::from("127.0.0.1:8081");
+    let mut tokens = Vec::new();
+    let mut verbose = false;
+    if let Ok(text) = std::env::var("JOBKEEP_TOKEN") {
+        tokens.push(token(&text)?);
+    }
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("server") => server = Some(arguments.value()?.string()?),
+            Long("store") => store = Some(arguments.value()?.into()),
+            Long("listen") => listen = arguments.value()?.string()?,
+            Long("token") => tokens.push(token(&arguments.value()?.string()?)?),
+            Long("verbose") => verbose = true,
+            Long("help") | Short('h') => return Ok(Command::Help),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Command::Serve(Options {
+        listen,
+        server: server.ok_or("--server is missing: give this host a name")?,
+        store: store.ok_or("--store is missing: say where its jobs are to be kept")?,
+        tokens,
+        verbose,
+    }))
+}
+
+fn token(text: &str) -> Result<(String, Vec<Role>), lexopt::Error> {
+    let Some((roles, secret)) = text.split_once(':') else {
+        return Ok((text.into(), ALL.map(|(_, role)| role).into()));
+    };
+    let roles = roles.split(',').map(|name| {
+        let known = ALL.iter().find(|(known, _)| *known == name);
+        known
+            .map(|(_, role)| *role)
+            .ok_or_else(|| format!("--token: `{name}` is no role; there are create, read, operate"))
+    });
+    Ok((secret.into(), roles.collect::<Result<_, _>>()?))
+}
