@@ -1,7 +1,9 @@
-use jobkeep::{Manager, Receipt};
+use jobkeep::{Job, Manager, Receipt};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::wire::{Echo, get, host, post};
+use super::wire::{Echo, builder, get, host, post, started};
+use crate::place::PATIENCE;
 
 fn receipt(body: &Value) -> Receipt<Echo> {
     body["receipt"].as_str().unwrap().parse().unwrap()
@@ -49,4 +51,77 @@ fn a_job_of_an_unknown_name_is_refused_and_nothing_is_queued() {
         })
     );
     assert_eq!(manager.counts().unwrap(), jobkeep::Counts::default());
+}
+
+#[derive(Serialize, Deserialize)]
+struct Local;
+
+impl Job for Local {
+    const NAME: &'static str = "local";
+    const REMOTE: bool = false;
+    type Output = ();
+}
+
+#[test]
+fn what_is_not_to_be_created_over_http_is_created_where_the_host_says_so_in_so_many_words() {
+    let manager = builder().handle::<Local>(|_, _| Ok(())).start().unwrap();
+    let body = r#"{"name":"local","payload":null}"#;
+    let host = started(&manager, |server| server.allow("locals"));
+    let refused = post(host.serving.address(), "/v1/jobs", body);
+    assert_eq!(
+        (refused.status, &refused.body["code"]),
+        (422, &json!("not_remote"))
+    );
+    assert_eq!(manager.counts().unwrap(), jobkeep::Counts::default());
+    let host = started(&manager, |server| server.allow("local"));
+    assert_eq!(post(host.serving.address(), "/v1/jobs", body).status, 201);
+}
+
+#[test]
+fn a_repeated_key_makes_one_job_and_another_payload_is_told_of_the_first() {
+    let (manager, serving) = host();
+    let create = |text: &str| {
+        let body = json!({"name": "echo", "payload": {"text": text}, "key": "k"});
+        post(serving.address(), "/v1/jobs", &body.to_string())
+    };
+    let first = create("a");
+    assert_eq!(create("a").body["receipt"], first.body["receipt"]);
+    let conflict = create("b");
+    assert_eq!(
+        (conflict.status, &conflict.body["code"]),
+        (409, &json!("key_conflict"))
+    );
+    assert_eq!(conflict.body["job"], 1);
+    let _: Manager = manager;
+}
+
+#[test]
+fn a_buffered_job_is_accepted_and_not_yet_created() {
+    let (manager, serving) = host();
+    let body = r#"{"name":"echo","payload":{"text":"a"},"durability":"buffered"}"#;
+    let answer = post(serving.address(), "/v1/jobs", body);
+    assert_eq!(
+        (answer.status, &answer.body["durability"]),
+        (202, &json!("buffered"))
+    );
+    let _: Manager = manager;
+}
+
+#[test]
+fn a_batch_is_accepted_whole_and_in_its_order() {
+    let (manager, serving) = host();
+    let jobs: Vec<_> = (0..1_000)
+        .map(|n| json!({"name": "echo", "payload": {"text": n.to_string()}}))
+        .collect();
+    let body = json!({ "jobs": jobs }).to_string();
+    let answer = post(serving.address(), "/v1/batches", &body);
+    assert_eq!(answer.status, 201);
+    let jobs = answer.body["jobs"].as_array().unwrap();
+    assert_eq!(jobs.len(), 1_000);
+    for (n, job) in jobs.iter().enumerate() {
+        let done = manager.wait(&receipt(job), PATIENCE).unwrap();
+        assert_eq!(done.output().unwrap(), &n.to_string());
+    }
+    let none = post(serving.address(), "/v1/batches", r#"{"jobs":[]}"#);
+    assert_eq!((none.status, &none.body["jobs"]), (201, &json!([])));
 }
