@@ -16,8 +16,6 @@ mod account;
 mod dice;
 mod killer;
 mod life;
-#[path = "../soak/pace.rs"]
-mod pace;
 mod pausing;
 mod report;
 mod trace;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jobkeep::{Builder, Context, Job, JobError, NewJob, Policy};
 use serde::{Deserialize, Serialize};
 
-use crate::pace::Pace;
+use crate::pausing::rest;
 use crate::trace::Trace;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -108,7 +108,6 @@ pub(crate) struct Ledger {
     pub(crate) lines: Arc<Lines>,
     pub(crate) life: u32,
     pub(crate) trace: Arc<Trace>,
-    pub(crate) time: Arc<Pace>,
 }
 
 impl Ledger {
@@ -145,10 +144,10 @@ impl Ledger {
             Kind::Fails if ctx.attempt() == 1 => return Err(JobError::new("the first one fails")),
             Kind::Overruns if ctx.attempt() == 1 => {
                 while !ctx.is_cancelled() {
-                    self.time.rest(Duration::from_millis(1));
+                    rest(Duration::from_millis(1));
                 }
                 self.trace.say("late begin");
-                self.time.rest(Duration::from_millis(2));
+                rest(Duration::from_millis(2));
                 self.trace.say("late end");
                 return Err(JobError::new("too late"));
             }
