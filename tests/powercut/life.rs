@@ -59,6 +59,9 @@ pub(crate) struct Life<'a> {
     pruning: bool,
 }
 
+/// Jobs by their labels, with the moments at which so many runs of them were kept.
+type Keepings = Vec<(String, (usize, u32))>;
+
 /// What a life leaves behind.
 pub(crate) struct Lived {
     pub(crate) record: Record,
@@ -83,7 +86,7 @@ pub(crate) fn live(
     let store = store.open(path).unwrap();
     let clock = ManualClock::new();
     let begun: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
-    let kept: Arc<Mutex<Vec<(String, (usize, u32))>>> = Arc::default();
+    let kept: Arc<Mutex<Keepings>> = Arc::default();
     let (noted, keeping, moments) = (Arc::clone(&begun), Arc::clone(&kept), journal.clone());
     let builder = builder(store, &clock, manner.pruning).handle::<Work>(move |work, ctx| {
         let now = moments.now();
