@@ -49,10 +49,10 @@ pub(crate) fn pause_holds(home: &Home, manager: &Manager) {
     for line in lines(&home.ledger()) {
         pauses.take(&line);
     }
-    let paused = manager.paused().unwrap();
+    let found = manager.paused().unwrap();
     assert!(
-        !pauses.holds || paused == [PAUSED],
-        "the pause of an earlier life is gone: {paused:?}"
+        !pauses.holds || found == [PAUSED],
+        "the pause of an earlier life is gone: {found:?}"
     );
 }
 

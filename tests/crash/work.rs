@@ -123,7 +123,10 @@ impl Ledger {
         let about = format!("{number} {attempt} {life} {label} {step} {kind:?}");
         self.lines.add(&format!("begin {about}\n"));
         self.trace.say("run begin");
-        self.trace.hold_once();
+        // Nobody would see a queue at rest in which a job stays.
+        if work.kind != Kind::Rests {
+            self.trace.hold_once();
+        }
         let end = self.act(work, ctx);
         let ended = match &end {
             Ok(_) => "done",
