@@ -343,12 +343,13 @@ fn every_run_is_explained(manager: &Manager, ledger: &Ledger, account: &mut Acco
 fn is_explained(job: &Completed<Work>, runs: &Runs) {
     let said = || format!("{:?}: {runs:?}", job.history());
     let kind = job.job().kind;
-    let expected = if matches!(kind, Kind::Fails | Kind::Overruns) {
-        2
-    } else {
-        1
+    let is_expected = match kind {
+        // On a busy machine a second attempt may be late as well.
+        Kind::Overruns => job.attempts() >= 2,
+        Kind::Fails => job.attempts() == 2,
+        _ => job.attempts() == 1,
     };
-    assert_eq!(job.attempts(), expected, "{}", said());
+    assert!(is_expected, "{}", said());
     let most = job.attempts() + job.interruptions() + u32::from(runs.retrying);
     assert!(runs.all.len() <= most as usize, "{}", said());
     for attempt in 1..=job.attempts() {
@@ -366,7 +367,7 @@ fn is_explained(job: &Completed<Work>, runs: &Runs) {
             let is_right = match &ended.end {
                 AttemptEnd::Interrupted { .. } => true,
                 AttemptEnd::Succeeded => attempt == job.attempts(),
-                AttemptEnd::TimedOut(_) => attempt == 1 && kind == Kind::Overruns,
+                AttemptEnd::TimedOut(_) => attempt < job.attempts() && kind == Kind::Overruns,
                 AttemptEnd::Error(chain) if kind == Kind::Overruns => *chain == ["too late"],
                 AttemptEnd::Error(chain) => attempt == 1 && *chain == ["the first one fails"],
                 _ => false,

@@ -14,7 +14,6 @@ use jobkeep::{
 use serde::{Deserialize, Serialize};
 
 use crate::dice::Dice;
-use crate::pace::Pace;
 use crate::pausing::{pause_and_resume, pause_holds};
 use crate::trace::{Marked, Stand, Trace, wait_for_the_end};
 use crate::work::{Kind, Ledger, Lines, PAUSED, Work, new_job, output_of};
@@ -89,7 +88,6 @@ impl Home {
             lines: Arc::new(Lines::at(&self.ledger())),
             life,
             trace: Arc::clone(trace),
-            time: Arc::new(Pace::default()),
         };
         ledger.register(builder)
     }

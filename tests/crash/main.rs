@@ -16,9 +16,6 @@ mod account;
 mod dice;
 mod killer;
 mod life;
-#[allow(dead_code, reason = "only the soak ends its phases early")]
-#[path = "../soak/pace.rs"]
-mod pace;
 mod pausing;
 mod report;
 mod trace;

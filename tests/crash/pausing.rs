@@ -1,11 +1,11 @@
 //! A queue that is paused and resumed all the time, and what the ledger says of it.
 
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use jobkeep::{Error, Manager};
 
 use crate::life::{Home, lines};
-use crate::pace::Pace;
 use crate::trace::Trace;
 use crate::work::{Lines, PAUSED};
 
@@ -15,6 +15,12 @@ const RESUME: &str = "resuming ";
 
 /// A job that is held until the kill would be waited for in vain.
 const PATIENCE: Duration = Duration::from_millis(200);
+
+/// Time that passes in a process that will be killed.
+pub(crate) fn rest(time: Duration) {
+    let (_nobody, speaks) = channel::<()>();
+    let _ = speaks.recv_timeout(time);
+}
 
 /// What the ledger says of the queue, line by line.
 #[derive(Debug, Default)]
@@ -39,14 +45,14 @@ impl Pauses {
 
 /// What was acknowledged before this opening is there: called before anything else may pause.
 pub(crate) fn pause_holds(home: &Home, manager: &Manager) {
-    let mut said = Pauses::default();
+    let mut pauses = Pauses::default();
     for line in lines(&home.ledger()) {
-        said.take(&line);
+        pauses.take(&line);
     }
-    let paused = manager.paused().unwrap();
+    let found = manager.paused().unwrap();
     assert!(
-        !said.holds || paused == [PAUSED],
-        "the pause of an earlier life is gone: {paused:?}"
+        !pauses.holds || found == [PAUSED],
+        "the pause of an earlier life is gone: {found:?}"
     );
 }
 
@@ -62,19 +68,18 @@ pub(crate) fn pause_and_resume(
     life: u32,
     trace: &Trace,
 ) -> Result<(), Error> {
-    let time = Pace::default();
     // As an earlier life has left it.
-    time.rest(Duration::from_millis(5));
+    rest(Duration::from_millis(5));
     loop {
         trace.say("resume begin");
         resume(manager, ledger, life)?;
-        time.rest(Duration::from_millis(5));
+        rest(Duration::from_millis(5));
         match manager.pause_and_wait(PAUSED, PATIENCE) {
             Ok(()) => ledger.add(&format!("{PAUSE}{life}\n")),
             Err(error) if error.is_timed_out() => continue,
             Err(error) => return Err(error),
         }
         trace.say("pause end");
-        time.rest(Duration::from_millis(5));
+        rest(Duration::from_millis(5));
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jobkeep::{Builder, Context, Job, JobError, NewJob, Policy};
 use serde::{Deserialize, Serialize};
 
-use crate::pace::Pace;
+use crate::pausing::rest;
 use crate::trace::Trace;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -108,7 +108,6 @@ pub(crate) struct Ledger {
     pub(crate) lines: Arc<Lines>,
     pub(crate) life: u32,
     pub(crate) trace: Arc<Trace>,
-    pub(crate) time: Arc<Pace>,
 }
 
 impl Ledger {
@@ -124,7 +123,10 @@ impl Ledger {
         let about = format!("{number} {attempt} {life} {label} {step} {kind:?}");
         self.lines.add(&format!("begin {about}\n"));
         self.trace.say("run begin");
-        self.trace.hold_once();
+        // Nobody would see a queue at rest in which a job stays.
+        if work.kind != Kind::Rests {
+            self.trace.hold_once();
+        }
         let end = self.act(work, ctx);
         let ended = match &end {
             Ok(_) => "done",
@@ -145,10 +147,10 @@ impl Ledger {
             Kind::Fails if ctx.attempt() == 1 => return Err(JobError::new("the first one fails")),
             Kind::Overruns if ctx.attempt() == 1 => {
                 while !ctx.is_cancelled() {
-                    self.time.rest(Duration::from_millis(1));
+                    rest(Duration::from_millis(1));
                 }
                 self.trace.say("late begin");
-                self.time.rest(Duration::from_millis(2));
+                rest(Duration::from_millis(2));
                 self.trace.say("late end");
                 return Err(JobError::new("too late"));
             }

@@ -59,6 +59,9 @@ pub(crate) struct Life<'a> {
     pruning: bool,
 }
 
+/// Jobs by their labels, with the moments at which so many runs of them were kept.
+type Keepings = Vec<(String, (usize, u32))>;
+
 /// What a life leaves behind.
 pub(crate) struct Lived {
     pub(crate) record: Record,
@@ -68,9 +71,6 @@ pub(crate) struct Lived {
     pub(crate) opened: usize,
     pub(crate) ending: usize,
 }
-
-/// A job's label, when its value was kept, and what it counted then.
-type Checkpoint = (String, (usize, u32));
 
 /// Lives from the opening of a store, of which this much is known, to its orderly end, and returns what happened to the file.
 pub(crate) fn live(
@@ -86,7 +86,7 @@ pub(crate) fn live(
     let store = store.open(path).unwrap();
     let clock = ManualClock::new();
     let begun: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
-    let kept: Arc<Mutex<Vec<Checkpoint>>> = Arc::default();
+    let kept: Arc<Mutex<Keepings>> = Arc::default();
     let (noted, keeping, moments) = (Arc::clone(&begun), Arc::clone(&kept), journal.clone());
     let builder = builder(store, &clock, manner.pruning).handle::<Work>(move |work, ctx| {
         let now = moments.now();
