@@ -24,6 +24,7 @@ use crate::{Error, Job, JobError, Manager, Observer, Queue, Retention, Run};
 /// | [`payload_limit`](Self::payload_limit) | 1 MiB |
 /// | [`output_limit`](Self::output_limit) | 1 MiB |
 /// | [`inbox`](Self::inbox) | 16,384 jobs |
+/// | [`executors`](Self::executors) | none |
 /// | [`drop_grace`](Self::drop_grace) | 5 seconds |
 /// | [`probation`](Self::probation) of a suspect | 30 seconds |
 /// | [`durability`](Self::durability) | synced |
@@ -170,15 +171,9 @@ impl Builder {
     }
 
     /// How many jobs of other hosts run here at once, on threads of their own that no job of this store
-    /// takes. None by default: then every such job is refused.
-    #[cfg_attr(
-        not(feature = "testing"),
-        expect(
-            dead_code,
-            reason = "the remote protocol calls it, and tests do so far"
-        )
-    )]
-    pub(crate) fn executors(mut self, threads: usize) -> Self {
+    /// takes: those that hosts with a [queue in push mode](crate::Queue) send to `POST /v1/execute`. None by
+    /// default: then every such job is refused.
+    pub fn executors(mut self, threads: usize) -> Self {
         self.config.executors = threads;
         self
     }

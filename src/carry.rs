@@ -2,7 +2,7 @@
 //! comes back.
 
 #![cfg_attr(
-    not(feature = "testing"),
+    not(all(feature = "testing", feature = "http")),
     allow(
         dead_code,
         unreachable_pub,
@@ -228,9 +228,16 @@ impl Queue {
         self
     }
 
+    /// A fault that the start is to tell.
+    #[cfg(feature = "http-client")]
+    pub(crate) fn faulty(mut self, why: String) -> Self {
+        self.fault = Some(why);
+        self
+    }
+
     /// What becomes of a job whose call was lost, so that nobody knows whether it ran:
     /// [`OnUnknown::Retry`] by default.
-    pub(crate) fn on_unknown(mut self, policy: OnUnknown) -> Self {
+    pub fn on_unknown(mut self, policy: OnUnknown) -> Self {
         self.on_unknown = policy;
         self
     }

@@ -22,6 +22,7 @@ pub struct Queue {
     pub(crate) substitutes: Option<usize>,
     pub(crate) push: Option<Push>,
     pub(crate) on_unknown: OnUnknown,
+    pub(crate) fault: Option<String>,
 }
 
 impl Queue {
@@ -35,6 +36,7 @@ impl Queue {
             substitutes: None,
             push: None,
             on_unknown: OnUnknown::Retry,
+            fault: None,
         }
     }
 
@@ -253,6 +255,9 @@ impl Config {
                 .any(|earlier| earlier.name == *name)
             {
                 faults.push(format!("queue `{name}`: it is declared twice"));
+            }
+            if let Some(fault) = &queue.fault {
+                faults.push(format!("queue `{name}`: {fault}"));
             }
             if workers > MOST_THREADS {
                 faults.push(format!(

@@ -186,6 +186,7 @@ pub mod testing;
 mod verify;
 
 pub use builder::Builder;
+pub use carry::OnUnknown;
 pub use config::{Queue, Retention};
 pub use context::{Context, LOG_LINE_BYTES, LOG_LINES};
 pub use core::{Counts, HISTORY};

@@ -15,6 +15,6 @@ mod server;
 mod wire;
 
 #[cfg(feature = "http-client")]
-pub use client::{Client, ClientBuilder, Pool};
+pub use client::{Client, ClientBuilder, Pool, Push};
 #[cfg(feature = "http-server")]
 pub use server::{Answered, Role, Server, Serving};

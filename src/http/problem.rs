@@ -49,6 +49,8 @@ codes! {
     MethodNotAllowed = 405 "method_not_allowed";
     /// The body did not come in time.
     TooSlow = 408 "too_slow";
+    /// The same job of the same store runs here.
+    Busy = 409 "busy";
     /// The job's state does not allow it.
     IllegalState = 409 "illegal_state";
     /// Another payload holds the idempotency key.

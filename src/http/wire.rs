@@ -274,3 +274,93 @@ pub(super) struct Stats {
     pub(super) stuck: u64,
     pub(super) paused: Vec<String>,
 }
+
+/// One attempt of a job of another host, to be run here and now.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Execute {
+    /// The store that has the job, as 32 hexadecimal digits.
+    pub(super) store: String,
+    /// Its number there.
+    pub(super) job: u64,
+    /// The claim of this attempt, for logs: another one for each.
+    pub(super) token: String,
+    pub(super) name: String,
+    /// Its value, as JSON. This or `bincode`.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        default,
+        deserialize_with = "given"
+    )]
+    pub(super) payload: Option<Box<RawValue>>,
+    /// Its value in the type's own encoding, as base64.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) bincode: Option<String>,
+    /// From 1.
+    pub(super) attempt: u32,
+    /// In how many milliseconds it is to be answered.
+    pub(super) deadline_ms: u64,
+}
+
+/// A job as an executor left it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Executed {
+    /// Its value, in the encoding in which it was sent; absent where it stays as it was.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        default,
+        deserialize_with = "given"
+    )]
+    pub(super) payload: Option<Box<RawValue>>,
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        default,
+        deserialize_with = "given"
+    )]
+    pub(super) output: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) bincode: Option<Left>,
+    pub(super) end: Ran,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub(super) log: Vec<String>,
+}
+
+/// Payload and output in the type's own encoding, as far as there are any.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Left {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) payload: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) output: Option<String>,
+}
+
+/// How an attempt ended on an executor.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(super) enum Ran {
+    Succeeded,
+    Error {
+        messages: Vec<String>,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        retry_after_ms: Option<u64>,
+    },
+    Permanent {
+        messages: Vec<String>,
+    },
+    Panicked {
+        message: String,
+        location: String,
+    },
+    TimedOut {
+        after_ms: u64,
+    },
+    Cancelled {
+        messages: Vec<String>,
+    },
+    Snoozed {
+        for_ms: u64,
+    },
+    Undecodable {
+        message: String,
+    },
+}

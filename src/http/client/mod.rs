@@ -6,6 +6,7 @@ mod builder;
 mod create;
 mod exchange;
 mod pool;
+mod push;
 mod read;
 mod refused;
 mod waiting;
@@ -18,6 +19,7 @@ use ureq::http::Method;
 
 pub use builder::ClientBuilder;
 pub use pool::Pool;
+pub use push::Push;
 
 use crate::enqueue::first;
 use crate::finished::{Completed, Finished, Status};

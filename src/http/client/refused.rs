@@ -83,6 +83,7 @@ fn by_host(code: Code, problem: &Problem) -> Refused {
         | Code::NoSuchPath
         | Code::MethodNotAllowed
         | Code::NotJson
+        | Code::Busy
         | Code::UnknownName
         | Code::NotRemote
         | Code::Internal => Kind::Host,

@@ -21,6 +21,8 @@ pub enum Role {
     Read,
     /// List, cancel, retry and remove jobs, and see the statistics.
     Operate,
+    /// Have jobs of other hosts run here.
+    Execute,
 }
 
 /// The tokens, none of which is ever shown.
@@ -143,6 +145,7 @@ impl fmt::Display for Role {
             Self::Create => "create",
             Self::Read => "read",
             Self::Operate => "operate",
+            Self::Execute => "execute",
         })
     }
 }

@@ -4,6 +4,7 @@ mod answer;
 mod ask;
 mod body;
 mod create;
+mod execute;
 mod guard;
 mod limits;
 mod operate;
@@ -73,6 +74,7 @@ use watched::{Log, watched};
 /// | `DELETE /v1/jobs/{receipt}` | operate | as [`Manager::remove`] |
 /// | `GET /v1/jobs?state=failed` | operate | pages, as [`Manager::jobs`] |
 /// | `GET /v1/stats` | operate | how many jobs stand where |
+/// | `POST /v1/execute` | execute | runs a job of another host: see [`Queue::push_to`](crate::Queue) |
 /// | `GET /v1/health` | none | whether to send requests here: 200 or 503 |
 /// | `GET /v1/openapi.json` | none | all of this for programs |
 ///
@@ -219,6 +221,7 @@ fn routes(host: &Arc<Host>) -> Router {
         .route("/v1/jobs/{receipt}", job)
         .route("/v1/jobs/{receipt}/cancel", post(operate::cancel))
         .route("/v1/jobs/{receipt}/retry", post(operate::retry))
+        .route("/v1/execute", post(execute::execute))
         .route("/v1/health", get(watch::health))
         .route("/v1/stats", get(watch::stats))
         .route("/v1/openapi.json", get(description))

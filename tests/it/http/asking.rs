@@ -378,6 +378,7 @@ fn its_description_names_every_path_and_every_code() {
         paths,
         [
             "/v1/batches",
+            "/v1/execute",
             "/v1/health",
             "/v1/jobs",
             "/v1/jobs/{receipt}",

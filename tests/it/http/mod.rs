@@ -8,6 +8,7 @@ mod client_repeating;
 mod client_script;
 mod client_tls;
 mod creating;
+mod executing;
 mod guarding;
 mod hostile;
 mod wire;

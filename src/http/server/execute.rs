@@ -1,0 +1,131 @@
+//! Jobs of other hosts, run here and now.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{Request, Response, StatusCode};
+use data_encoding::BASE64;
+use jobkeep_store::StoreId;
+use serde_json::value::RawValue;
+use tokio::sync::oneshot;
+
+use super::super::problem::Code;
+use super::super::wire;
+use super::Host;
+use super::answer::{Refusal, json};
+use super::body::{decoded, read};
+use super::guard::Role;
+use crate::carry::{Answer, End, Foreign, Refused};
+use crate::retry::millis;
+use crate::{Codec, JobNumber};
+
+/// `POST /v1/execute`: a job that fails is an answer. What is refused has not begun, and will not.
+pub(super) async fn execute(
+    State(host): State<Arc<Host>>,
+    request: Request<Body>,
+) -> Result<Response<Body>, Refusal> {
+    host.tokens.check(request.headers(), Role::Execute)?;
+    let body = host.body(request).await?;
+    let depth = host.limits.depth;
+    let foreign = decoded(body, move |body| foreign(read(body, depth)?)).await?;
+    let codec = foreign.codec;
+    let (done, answered) = oneshot::channel();
+    let begun = host.manager.shared().execute_now(foreign, move |answer| {
+        // Where the caller has gone, nobody is told.
+        let _ = done.send(answer);
+    });
+    begun.map_err(|refused| refusal(&refused))?;
+    // The executors answer by the deadline, whatever the job does.
+    let answer = answered.await;
+    let answer =
+        answer.map_err(|_| Refusal::new(Code::OutcomeUnknown, "the host ended meanwhile"))?;
+    Ok(json(StatusCode::OK, &executed(codec, answer)))
+}
+
+fn refusal(refused: &Refused) -> Refusal {
+    let code = match refused {
+        Refused::Full { .. } => Code::Full,
+        Refused::Busy => Code::Busy,
+        Refused::UnknownName => Code::UnknownName,
+        Refused::ShutDown => Code::ShuttingDown,
+    };
+    let refusal = Refusal::new(code, refused);
+    match refused {
+        Refused::Full { retry_after } => refusal.retry_after(retry_after.as_secs().max(1)),
+        Refused::ShutDown => refusal.retry_after(1),
+        Refused::Busy | Refused::UnknownName => refusal,
+    }
+}
+
+fn foreign(call: wire::Execute) -> Result<Foreign, Refusal> {
+    let malformed = |why: &str| Refusal::new(Code::Malformed, why);
+    let (codec, payload) = match (call.payload, call.bincode) {
+        (Some(payload), None) => (
+            Codec::Json,
+            String::from(Box::<str>::from(payload)).into_bytes(),
+        ),
+        (None, Some(text)) => {
+            let bytes = BASE64.decode(text.as_bytes());
+            let bytes = bytes.map_err(|_| malformed("`bincode` is no base64"))?;
+            (Codec::Bincode, bytes)
+        }
+        _ => return Err(malformed("one of `payload` and `bincode` is to be given")),
+    };
+    let store = u128::from_str_radix(&call.store, 16);
+    Ok(Foreign {
+        store: StoreId(store.map_err(|_| malformed("`store` has 32 hexadecimal digits"))?),
+        job: JobNumber(call.job),
+        name: call.name,
+        codec,
+        payload,
+        attempt: call.attempt.max(1),
+        deadline_ms: call.deadline_ms,
+    })
+}
+
+fn executed(codec: Codec, answer: Answer) -> wire::Executed {
+    let Answer { left, end, log } = answer;
+    let (end, output) = ran(end);
+    let mut executed = wire::Executed {
+        payload: None,
+        output: None,
+        bincode: None,
+        end,
+        log,
+    };
+    if codec == Codec::Json {
+        executed.payload = left.and_then(raw);
+        executed.output = output.and_then(raw);
+    } else {
+        let text = |bytes: Vec<u8>| BASE64.encode(&bytes);
+        executed.bincode = Some(wire::Left {
+            payload: left.map(text),
+            output: output.map(text),
+        });
+    }
+    executed
+}
+
+fn raw(bytes: Vec<u8>) -> Option<Box<RawValue>> {
+    RawValue::from_string(String::from_utf8(bytes).ok()?).ok()
+}
+
+fn ran(end: End) -> (wire::Ran, Option<Vec<u8>>) {
+    let ran = match end {
+        End::Succeeded(output) => return (wire::Ran::Succeeded, Some(output)),
+        End::Failed { chain, retry_after } => wire::Ran::Error {
+            messages: chain,
+            retry_after_ms: retry_after.map(millis),
+        },
+        End::Permanent(messages) => wire::Ran::Permanent { messages },
+        End::Panicked { message, location } => wire::Ran::Panicked { message, location },
+        End::TimedOut(after_ms) => wire::Ran::TimedOut { after_ms },
+        End::Cancelled(messages) => wire::Ran::Cancelled { messages },
+        End::Snoozed(time) => wire::Ran::Snoozed {
+            for_ms: millis(time),
+        },
+        End::Undecodable(message) => wire::Ran::Undecodable { message },
+    };
+    (ran, None)
+}
