@@ -362,7 +362,7 @@ impl Shared {
     /// Nothing of the job is written here, no observer hears of it, and it has no checkpoints and no jobs
     /// that follow.
     #[cfg_attr(
-        not(feature = "testing"),
+        not(any(feature = "http-server", feature = "testing")),
         expect(
             dead_code,
             reason = "the remote protocol calls it, and tests do so far"

@@ -312,6 +312,12 @@ impl Inbox {
         self.state.lock().hurry
     }
 
+    /// Everybody is let in.
+    #[cfg(feature = "http-server")]
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state.lock().intake, Intake::Open)
+    }
+
     /// Lets in workers only, from now on.
     pub(crate) fn drain(&self) {
         self.narrow(Intake::Draining);

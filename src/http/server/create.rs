@@ -19,6 +19,9 @@ use crate::options::Start;
 use crate::runtime;
 use crate::{Codec, Draft, Durability, Receipt, Timestamp};
 
+/// No longer name is registered, nor told back.
+const NAME_BYTES: usize = 128;
+
 /// `POST /v1/jobs`
 pub(super) async fn one(
     State(host): State<Arc<Host>>,
@@ -107,6 +110,12 @@ impl Host {
             bincode,
             ..
         } = &job;
+        if name.len() > NAME_BYTES {
+            return Err(Refusal::new(
+                Code::UnknownName,
+                format_args!("no job type has a name of {} bytes", name.len()),
+            ));
+        }
         let handler = self.manager.shared().registry.handler(name);
         let handler = handler.ok_or_else(|| {
             Refusal::new(

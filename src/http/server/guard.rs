@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
+use siphasher::sip128::SipHasher24;
 use subtle::ConstantTimeEq;
 
 use super::super::problem::Code;
@@ -17,7 +18,8 @@ use crate::sync::Mutex;
 pub enum Role {
     /// Create jobs.
     Create,
-    /// Ask for a job whose receipt one has.
+    /// Ask for a job by its receipt, with its payload and output. A receipt is checksummed and not signed:
+    /// who has one can make up those of the other jobs of that store, so this role reads them all.
     Read,
     /// List, cancel, retry and remove jobs, and see the statistics.
     Operate,
@@ -26,11 +28,26 @@ pub enum Role {
 }
 
 /// The tokens, none of which is ever shown.
-#[derive(Default)]
 pub(super) struct Tokens {
     all: Vec<Token>,
     /// Of those who need none.
     anybody: Token,
+    /// What is compared are hashes by a key that nobody knows, so that not even the length of a token shows
+    /// in the time that it takes.
+    key: [u8; 16],
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        let mut key = [0; 16];
+        // Without randomness the tokens are compared all the same.
+        let _ = getrandom::fill(&mut key);
+        Self {
+            all: Vec::new(),
+            anybody: Token::default(),
+            key,
+        }
+    }
 }
 
 /// One token.
@@ -82,13 +99,13 @@ impl Tokens {
         if self.is_empty() {
             return Ok(&self.anybody);
         }
-        let shown = headers.get(header::AUTHORIZATION);
-        let shown = shown.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+        let shown = headers.get(header::AUTHORIZATION).and_then(bearer);
         let mut known = None;
         if let Some(shown) = shown {
+            let shown = self.hash(shown);
             // All of them, so that the time says nothing about which it was.
             for token in &self.all {
-                if bool::from(token.secret.as_bytes().ct_eq(shown)) {
+                if bool::from(self.hash(token.secret.as_bytes()).ct_eq(&shown)) {
                     known = Some(token);
                 }
             }
@@ -105,6 +122,18 @@ impl Tokens {
             )),
         }
     }
+}
+
+impl Tokens {
+    fn hash(&self, secret: &[u8]) -> [u8; 16] {
+        SipHasher24::new_with_key(&self.key).hash(secret).as_bytes()
+    }
+}
+
+/// What stands behind the name of the scheme, however that is written.
+fn bearer(value: &HeaderValue) -> Option<&[u8]> {
+    let (scheme, token) = value.as_bytes().split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
 }
 
 impl Token {

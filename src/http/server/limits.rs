@@ -62,7 +62,9 @@ impl Server {
 
     /// How many connections may be open at once: 4,096 by default, and never so many that fewer than 64 of
     /// the descriptors that the process may have would be left for its store and everything else. One more
-    /// is answered with 503 and closed. Of [`serve`](Self::serve) only.
+    /// is answered with 503 and closed; and while more than three quarters of them are open, each is closed
+    /// behind its answer, so that nobody keeps others out by asking again and again. Of
+    /// [`serve`](Self::serve) only.
     pub fn connections(mut self, connections: usize) -> Self {
         self.limits.connections = connections;
         self

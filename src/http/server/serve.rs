@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::{HeaderValue, header};
 use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::TokioIo;
@@ -169,11 +170,18 @@ impl Accepting {
         let stage = Stage::new();
         let connection = Patient::new(TokioIo::new(stream), stage.clone(), &self.limits);
         let router = TowerToHyperService::new(self.router.clone());
+        // Near the limit nobody keeps a connection, so that others come in between.
+        let (open_now, kept) = (Arc::clone(&self.open), self.most / 4 * 3);
         let service = hyper::service::service_fn(move |request| {
             stage.works();
             let (answer, stage) = (router.call(request), stage.clone());
+            let is_crowded = open_now.load(Ordering::Relaxed) > kept;
             async move {
-                let answer = answer.await;
+                let mut answer = answer.await;
+                if is_crowded && let Ok(answer) = &mut answer {
+                    let close = HeaderValue::from_static("close");
+                    answer.headers_mut().insert(header::CONNECTION, close);
+                }
                 stage.rests();
                 answer
             }

@@ -15,15 +15,16 @@ use crate::Health;
 /// `GET /v1/health`: for everybody, so without the store's own words.
 pub(super) async fn health(State(host): State<Arc<Host>>) -> Response<Body> {
     let server = host.manager.server().into();
-    let leaving = *host.leaving.borrow();
-    let (state, since, reason) = match (leaving, host.manager.health()) {
-        (Leaving::No, Health::Working) => ("working", None, None),
-        (Leaving::No, Health::Refusing { since, .. }) => (
+    let is_here = *host.leaving.borrow() == Leaving::No;
+    let takes_in = host.manager.shared().inbox.is_open();
+    let (state, since, reason) = match (is_here, host.manager.health()) {
+        (true, Health::Working) if takes_in => ("working", None, None),
+        (true, Health::Refusing { since, .. }) => (
             "refusing",
             Some(since.0),
             Some("the store refuses writes: the host tries again by itself"),
         ),
-        (Leaving::No, Health::Poisoned { since, .. }) => (
+        (true, Health::Poisoned { since, .. }) => (
             "poisoned",
             Some(since.0),
             Some("the store has failed: the host is to be started again"),

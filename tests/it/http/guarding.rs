@@ -77,7 +77,8 @@ fn two_tokens_are_valid_while_one_takes_the_place_of_the_other() {
             told.serving.address(),
             "POST",
             "/v1/jobs",
-            &bearer(token),
+            // The name of a scheme may be written in any case.
+            &bearer(token).replace("Bearer", "bEARER"),
             ECHO,
         );
         assert_eq!(answer.status, 201);

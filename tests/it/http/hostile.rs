@@ -311,15 +311,64 @@ fn of_two_lengths_the_request_is_refused() {
 }
 
 #[test]
+fn where_connections_are_short_nobody_keeps_one() {
+    let (manager, told) = host(|server| server.connections(4).header_timeout(LONG));
+    let to = told.serving.address();
+    let held: Vec<_> = (0..3).map(|_| connected(to, b"")).collect();
+    while told.serving.connections() < 3 {
+        std::thread::yield_now();
+    }
+    let said = until_closed(connected(
+        to,
+        b"GET /v1/health HTTP/1.1\r\nhost: jobs\r\n\r\n",
+    ));
+    assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+    drop(held);
+    nothing_happened(&manager, &told);
+}
+
+#[test]
+fn a_name_that_nobody_can_have_is_not_told_back() {
+    let (manager, told) = host(|server| server);
+    let body = format!(r#"{{"name":"{}","payload":1}}"#, "n".repeat(1_000));
+    let answer = post(told.serving.address(), "/v1/jobs", &body);
+    refused(&answer, 422, "unknown_name");
+    assert_eq!(
+        answer.body["detail"],
+        "no job type has a name of 1000 bytes"
+    );
+    nothing_happened(&manager, &told);
+}
+
+#[test]
+fn a_host_whose_manager_was_shut_down_is_not_ready() {
+    let (manager, told) = host(|server| server);
+    manager.shutdown(LONG).unwrap();
+    let health = get(told.serving.address(), "/v1/health");
+    assert_eq!(
+        (health.status, health.body["state"].as_str()),
+        (503, Some("shutting_down"))
+    );
+}
+
+#[test]
 fn a_connection_too_many_is_turned_away_and_the_others_go_on() {
-    let (manager, told) = host(|server| server.connections(3).header_timeout(LONG));
+    let (manager, told) = host(|server| server.connections(4).header_timeout(LONG));
     let to = told.serving.address();
     let ask = b"GET /v1/health HTTP/1.1\r\nhost: jobs\r\n\r\n";
     let mut open: Vec<_> = (0..3).map(|_| connected(to, ask)).collect();
     for stream in &mut open {
         answered(stream);
     }
+    let silent = connected(to, b"");
+    while told.serving.connections() < 4 {
+        std::thread::yield_now();
+    }
     let said = until_closed(connected(to, b""));
+    drop(silent);
+    while told.serving.connections() > 3 {
+        std::thread::yield_now();
+    }
     assert!(said.starts_with("HTTP/1.1 503"), "{said}");
     let (head, body) = said.split_once("\r\n\r\n").unwrap();
     assert!(
