@@ -1,6 +1,6 @@
 //! A finished job, read back.
 
-use jobkeep_store::{JobNumber, Key, State, StoreError, Totals, get_typed};
+use jobkeep_store::{JobNumber, JobRecord, Kept, Key, State, StoreError, Totals, get_typed};
 
 use super::command::Command;
 use super::inbox::WhenFull;
@@ -37,7 +37,32 @@ impl Shared {
     }
 
     /// The finished job with its bytes.
+    ///
+    /// Its record and what stands apart from it are read one after the other. Where a commit came
+    /// between, because the job was pruned, removed or run again, it is read anew.
     pub(crate) fn finished(&self, number: JobNumber) -> Result<Option<Finished>, Error> {
+        let mut record = self.done(number)?;
+        while let Some(read) = record {
+            let bytes = self.bytes(number, &read);
+            if has_rows_apart(&read) {
+                record = self.done(number)?;
+                if record.as_ref() != Some(&read) {
+                    continue;
+                }
+            }
+            let (payload, output) = bytes.map_err(|cause| self.unread(number, cause))?;
+            return Ok(Some(Finished {
+                number,
+                record: *read,
+                payload,
+                output,
+            }));
+        }
+        Ok(None)
+    }
+
+    /// The record of a finished job; `None` of one that is not.
+    fn done(&self, number: JobNumber) -> Result<Option<Box<JobRecord>>, Error> {
         let failed = |cause| self.unread(number, cause);
         let mut found = self.find(number).map_err(failed)?;
         if matches!(found, Found::Nowhere) {
@@ -50,29 +75,26 @@ impl Shared {
             // It may have arrived since.
             found = self.find(number).map_err(failed)?;
         }
-        let record = match found {
-            Found::Done(record) => *record,
-            Found::Live(_) => return Ok(None),
-            Found::Nowhere => return Err(self.nowhere(number)?),
-        };
-        let payload = self
-            .kept(&record.payload, Key::body(number))
-            .map_err(failed)?;
+        match found {
+            Found::Done(record) => Ok(Some(record)),
+            Found::Live(_) => Ok(None),
+            Found::Nowhere => Err(self.nowhere(number)?),
+        }
+    }
+
+    /// Its payload, and its output where it succeeded.
+    fn bytes(
+        &self,
+        number: JobNumber,
+        record: &JobRecord,
+    ) -> Result<(Vec<u8>, Option<Vec<u8>>), FindError> {
+        let payload = self.kept(&record.payload, Key::body(number))?;
         let output = match (&record.state, &record.output) {
-            (State::Succeeded, Some(output)) => {
-                Some(self.kept(output, Key::output(number)).map_err(failed)?)
-            }
-            (State::Succeeded, None) => {
-                return Err(failed(FindError::Missing(Key::output(number))));
-            }
+            (State::Succeeded, Some(output)) => Some(self.kept(output, Key::output(number))?),
+            (State::Succeeded, None) => return Err(FindError::Missing(Key::output(number))),
             _ => None,
         };
-        Ok(Some(Finished {
-            number,
-            record,
-            payload,
-            output,
-        }))
+        Ok((payload, output))
     }
 
     /// Why the job could not be read. Who finds the store closed is told what closed it.
@@ -118,6 +140,13 @@ impl Shared {
     pub(crate) fn wait_refused(&self, number: JobNumber) -> Error {
         self.inbox.refusal(&wait_for(number))
     }
+}
+
+fn has_rows_apart(record: &JobRecord) -> bool {
+    let kept = [Some(&record.payload), record.output.as_ref()];
+    kept.into_iter()
+        .flatten()
+        .any(|kept| matches!(kept, Kept::Apart(_)))
 }
 
 /// A failure to read that reopening the store may cure.

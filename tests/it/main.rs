@@ -46,6 +46,7 @@ mod overrunning;
 mod parking;
 mod place;
 mod pushing;
+mod reading;
 mod receipts;
 mod refusing;
 mod restarting;
@@ -250,6 +251,9 @@ behaviours! {
         a_retried_job_holds_its_key_until_its_last_end_is_old
         a_job_whose_key_has_run_out_is_not_retried
         an_expired_key_is_deleted;
+    reading:
+        a_job_that_goes_while_it_is_read_is_gone_and_not_damaged
+        a_job_that_runs_again_while_it_is_read_is_of_one_moment;
     retention:
         the_oldest_of_too_many_finished_jobs_go_first
         successes_and_failures_go_at_their_own_age
