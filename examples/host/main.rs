@@ -62,7 +62,10 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         tokens,
         verbose,
     } = options;
-    let builder = Manager::builder(RedbStore::open(&store)?)
+    let opened = RedbStore::open(&store).map_err(|cause| {
+        format!("{cause}: give another --store, or look at this one with the example fsck")
+    })?;
+    let builder = Manager::builder(opened)
         .server(&server)
         .payload_limit(PAYLOAD_BYTES)
         .output_limit(PAYLOAD_BYTES);
@@ -90,6 +93,10 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     stopped.recv()?;
     eprintln!("Stopping: requests and jobs in work are finished, no other is begun.");
     let report = serving.shutdown(GRACE)?;
+    eprintln!(
+        "{} jobs ended meanwhile, {} were handed back",
+        report.finished, report.handed_back
+    );
     for left in &report.still_running {
         eprintln!(
             "job {} still runs on {}; the next start runs it again",

@@ -16,7 +16,8 @@ Usage: host --server NAME --store FILE [OPTIONS]
   --listen ADDRESS  where it listens (127.0.0.1:8081)
   --token TOKEN     lets in who has it, to do everything; may be given several times
   --token ROLES:TOKEN
-                    only for these roles: create, read, operate, with commas between
+                    only for these roles, with commas between: create, read,
+                    operate, execute
   --verbose         a line for each request on standard error
   --help            this
 
@@ -43,10 +44,11 @@ pub(crate) struct Options {
     pub(crate) verbose: bool,
 }
 
-const ALL: [(&str, Role); 3] = [
+const ALL: [(&str, Role); 4] = [
     ("create", Role::Create),
     ("read", Role::Read),
     ("operate", Role::Operate),
+    ("execute", Role::Execute),
 ];
 
 pub(crate) fn parse() -> Result<Command, lexopt::Error> {
@@ -54,8 +56,9 @@ pub(crate) fn parse() -> Result<Command, lexopt::Error> {
     let mut listen = String::from("127.0.0.1:8081");
     let mut tokens = Vec::new();
     let mut verbose = false;
-    if let Ok(text) = std::env::var("JOBKEEP_TOKEN") {
-        tokens.push(token(&text)?);
+    if let Some(text) = std::env::var_os("JOBKEEP_TOKEN") {
+        let text = text.to_str().ok_or("JOBKEEP_TOKEN: it is no text")?;
+        tokens.push(token(text)?);
     }
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
@@ -84,9 +87,10 @@ fn token(text: &str) -> Result<(String, Vec<Role>), lexopt::Error> {
     };
     let roles = roles.split(',').map(|name| {
         let known = ALL.iter().find(|(known, _)| *known == name);
-        known
-            .map(|(_, role)| *role)
-            .ok_or_else(|| format!("--token: `{name}` is no role; there are create, read, operate"))
+        // What stands there may be a part of the secret.
+        known.map(|(_, role)| *role).ok_or(
+            "--token, JOBKEEP_TOKEN: before the colon stand roles: create, read, operate, execute",
+        )
     });
     Ok((secret.into(), roles.collect::<Result<_, _>>()?))
 }

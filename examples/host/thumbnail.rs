@@ -3,7 +3,8 @@ use std::io::Cursor;
 use data_encoding::BASE64;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
-use image::{DynamicImage, ImageReader, ImageResult, Limits};
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageReader, ImageResult, Limits};
 use jobkeep::{Context, Job, JobError, Run};
 use serde::{Deserialize, Serialize};
 
@@ -48,8 +49,6 @@ impl Run for Thumbnail {
         let bytes = bytes.map_err(|cause| never(format!("photo: it is no base64: {cause}")))?;
         let photo = decode(&bytes)
             .map_err(|cause| never(format!("photo: it is no JPEG or PNG picture: {cause}")))?;
-        // What the payload was needed for is done: the finished job need not keep it.
-        self.photo = String::new();
         let (width, height) = (photo.width(), photo.height());
         let small = if width <= self.width {
             photo
@@ -60,7 +59,10 @@ impl Run for Thumbnail {
         };
         let mut jpeg = Vec::new();
         let encoder = JpegEncoder::new_with_quality(&mut jpeg, QUALITY);
-        small.to_rgb8().write_with_encoder(encoder)?;
+        let written = small.to_rgb8().write_with_encoder(encoder);
+        written.map_err(|cause| never(format!("photo: its thumbnail is no JPEG: {cause}")))?;
+        // The finished job need not keep it.
+        self.photo = String::new();
         Ok(Picture {
             jpeg: BASE64.encode(&jpeg),
             width: small.width(),
@@ -69,10 +71,15 @@ impl Run for Thumbnail {
     }
 }
 
+/// The photo, the right way up.
 fn decode(bytes: &[u8]) -> ImageResult<DynamicImage> {
     let mut limits = Limits::default();
     limits.max_alloc = Some(DECODED_BYTES);
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     reader.limits(limits);
-    reader.decode()
+    let mut decoder = reader.into_decoder()?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut photo = DynamicImage::from_decoder(decoder)?;
+    photo.apply_orientation(orientation);
+    Ok(photo)
 }

@@ -87,7 +87,7 @@ impl Fleet {
         let said = child.stdout.take().unwrap();
         let running = Running(child);
         let line = BufReader::new(said).lines().next();
-        let line = line.expect("the host has not started").unwrap();
+        let line = line.unwrap().unwrap();
         assert!(line.contains("listens at"), "{line}");
         running
     }

@@ -60,6 +60,9 @@ pub(super) struct Listing {
     limit: Option<usize>,
 }
 
+/// So many jobs at most stand on a page.
+const MOST: usize = 1_000;
+
 /// `GET /v1/jobs`
 pub(super) async fn list(
     State(host): State<Arc<Host>>,
@@ -72,7 +75,11 @@ pub(super) async fn list(
         after,
         limit,
     } = listing;
-    let limit = limit.unwrap_or(100).min(1_000);
+    let limit = limit.unwrap_or(100);
+    if !(1..=MOST).contains(&limit) {
+        let told = format_args!("`limit` is 1 to {MOST}");
+        return Err(Refusal::new(Code::Malformed, told));
+    }
     let manager = host.manager.clone();
     // Reads rows, and asks the committer as a thread does.
     let listed = move || manager.jobs(state, after.map(JobNumber), limit);

@@ -156,6 +156,8 @@ fn paths_methods_and_parameters_that_are_not_there_are_problems_too() {
         "",
         "?state=gone",
         "?state=failed&limit=x",
+        "?state=failed&limit=0",
+        "?state=failed&limit=1001",
         "?state=failed&to=1",
         "?state=failed&after=-1",
     ] {
