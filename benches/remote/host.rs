@@ -98,7 +98,9 @@ pub(crate) fn run(folder: &Path) -> Result<(), Fault> {
         .queue(job::queue())
         .retention(Retention::new())
         .start()?;
-    let serving = Server::new(&manager).serve("127.0.0.1:0")?;
+    // As many as the system has descriptors for.
+    let server = Server::new(&manager).connections(usize::MAX);
+    let serving = server.serve("127.0.0.1:0")?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let plain = listener.local_addr()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

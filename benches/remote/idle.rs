@@ -52,7 +52,9 @@ fn ask(host: &Host) -> Result<TcpStream, Fault> {
         }
         answer.extend_from_slice(part.get(..length).unwrap_or_default());
     }
-    if answer.starts_with(b"HTTP/1.1 200") {
+    // The host keeps three quarters of what it could, so that others come in between.
+    let is_kept = !String::from_utf8_lossy(&answer).contains("connection: close");
+    if answer.starts_with(b"HTTP/1.1 200") && is_kept {
         Ok(stream)
     } else {
         Err("the host takes no more connections".into())
