@@ -37,6 +37,8 @@ mod handles;
 mod histories;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "http-call")]
+mod http_calls;
 mod kit;
 mod listing;
 mod observing;
