@@ -200,12 +200,13 @@ impl Server {
         Ok(routes(&self.host()))
     }
 
-    fn host(self) -> Arc<Host> {
+    fn host(mut self) -> Arc<Host> {
+        self.limits.long_polls = self.limits.long_polls.min(Semaphore::MAX_PERMITS);
         Arc::new(Host {
             manager: self.manager,
             tokens: self.tokens,
             allowed: self.allowed,
-            long_polls: Semaphore::new(self.limits.long_polls.min(Semaphore::MAX_PERMITS)),
+            long_polls: Semaphore::new(self.limits.long_polls),
             limits: self.limits,
             log: self.log,
             leaving: channel::Sender::new(Leaving::No),

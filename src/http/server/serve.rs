@@ -249,6 +249,12 @@ impl Serving {
         self.connections.load(Ordering::Relaxed)
     }
 
+    /// How many requests wait for the end of a job.
+    pub fn waiting(&self) -> usize {
+        let free = self.host.long_polls.available_permits();
+        self.host.limits.long_polls.saturating_sub(free)
+    }
+
     /// Ends the server, and then the manager: `/v1/health` answers 503 for as long as
     /// [`Server::notice`] says; then nobody is let in any more, requests that are there are finished, and
     /// the manager is shut down with what is left of the grace. Do not call it on a thread of an async

@@ -123,6 +123,9 @@ fn who_waits_is_told_of_the_end_and_of_the_state_where_the_time_is_over() {
     assert_eq!(get(told.serving.address(), &path).body["state"], "running");
     scope(|scope| {
         let waiting = scope.spawn(|| ended(&told, &receipt));
+        while told.serving.waiting() == 0 {
+            std::thread::yield_now();
+        }
         door.open(1);
         assert_eq!(waiting.join().unwrap().body["output"], "A");
     });
@@ -318,8 +321,7 @@ fn a_shutdown_says_so_first_and_ends_the_requests_that_wait() {
     scope(|scope| {
         let path = format!("/v1/jobs/{receipt}?wait_ms=25000");
         let waiting = scope.spawn(move || get(to, &path));
-        // Counted when it has been accepted.
-        while told.serving.connections() == 0 {
+        while told.serving.waiting() == 0 {
             std::thread::yield_now();
         }
         let (done, ends) = channel();
