@@ -338,7 +338,7 @@ fn a_shutdown_says_so_first_and_ends_the_requests_that_wait() {
 #[test]
 fn while_its_notice_passes_a_host_serves_and_is_not_ready() {
     let manager = builder().start().unwrap();
-    let server = Server::new(&manager).notice(Duration::from_millis(300));
+    let server = Server::new(&manager).notice(Duration::from_secs(3));
     let serving = server.serve("127.0.0.1:0").unwrap();
     let to = serving.address();
     scope(|scope| {
