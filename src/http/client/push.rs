@@ -209,8 +209,13 @@ fn read(codec: Codec, answer: &Answer) -> Carried {
         let (left, output) = executed
             .bincode
             .map_or((None, None), |left| (left.payload, left.output));
-        let bytes = |text: String| BASE64.decode(text.as_bytes()).ok();
-        (left.and_then(bytes), output.and_then(bytes))
+        let bytes = |text: String| BASE64.decode(text.as_bytes());
+        let (Ok(left), Ok(output)) = (left.map(bytes).transpose(), output.map(bytes).transpose())
+        else {
+            let why = "its answer holds what is no base64".into();
+            return Carried::Unknown { why };
+        };
+        (left, output)
     };
     match end(executed.end, output) {
         Some(end) => Carried::Answered(carry::Answer {

@@ -72,9 +72,11 @@ fn foreign(call: wire::Execute) -> Result<Foreign, Refusal> {
         }
         _ => return Err(malformed("one of `payload` and `bincode` is to be given")),
     };
-    let store = u128::from_str_radix(&call.store, 16);
+    let is_digits = call.store.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let store = Some(&call.store).filter(|_| is_digits && call.store.len() == 32);
+    let store = store.and_then(|digits| u128::from_str_radix(digits, 16).ok());
     Ok(Foreign {
-        store: StoreId(store.map_err(|_| malformed("`store` has 32 hexadecimal digits"))?),
+        store: StoreId(store.ok_or_else(|| malformed("`store` has 32 hexadecimal digits"))?),
         job: JobNumber(call.job),
         name: call.name,
         codec,

@@ -50,6 +50,11 @@ fn wake_ups() -> Vec<WakeUp> {
 }
 
 fn search(folder: &Path, found: &mut Vec<WakeUp>) {
+    // Features that the models are built without: each has one waiter, and tests that would hang.
+    const NOT_BUILT: [&str; 2] = ["src/http", "src/builtin"];
+    if NOT_BUILT.iter().any(|apart| folder.ends_with(apart)) {
+        return;
+    }
     const CALLS: [&str; 4] = [".wake_one(", ".wake_all(", ".wake_from(", "wakers::wake("];
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for entry in fs::read_dir(root.join(folder)).unwrap() {
