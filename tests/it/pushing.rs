@@ -622,6 +622,7 @@ pub(crate) fn an_observer_hears_why_a_call_comes_again(place: &dyn Place) {
     let builder = builder(place, queue(&line), &clock).observer(told);
     let manager = builder.start().unwrap();
     manager.enqueue(limited("a")).unwrap();
+    line.heard();
     for (end, error) in [
         (refused(None), "not started: connection refused"),
         (
@@ -629,12 +630,13 @@ pub(crate) fn an_observer_hears_why_a_call_comes_again(place: &dyn Place) {
             "nobody knows how it ended: connection reset by peer",
         ),
     ] {
-        line.heard();
         line.end(end);
         let heard = events.recv_timeout(PATIENCE).unwrap();
         assert_eq!(heard.as_deref(), Some(error));
         clock.advance(MINUTE);
+        line.heard();
     }
+    line.answer(succeeded());
 }
 
 pub(crate) fn a_kit_carries_jobs_on_the_callers_thread(place: &dyn Place) {
