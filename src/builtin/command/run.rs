@@ -14,7 +14,7 @@ use super::group::{Bell, Cut, Group, until_dead};
 use super::output::{Tail, collect};
 use super::{Command, CommandOutput, Commands, Keep};
 use crate::builtin::Content;
-use crate::clock::Wake;
+use crate::clock::{Steady, Wake};
 use crate::sync::Arc;
 use crate::{Context, JobError};
 
@@ -34,8 +34,10 @@ impl Command {
             let text = format!("its directory `{directory}` is no absolute path");
             return Err(self.refused(&text));
         }
+        // Before the program can show that it runs.
+        let begun = ctx.clock().now().steady;
         let child = self.start().map_err(|cause| self.failed_start(&cause))?;
-        let ended = self.attend(child, allowed.keep_bytes, ctx);
+        let ended = self.attend(child, begun, allowed.keep_bytes, ctx);
         let (status, cut, written) = ended.map_err(|cause| self.failed(&cause.to_string()))?;
         if cut.is_none() && status.code() == Some(0) {
             return Ok(self.output(written, allowed.keep_bytes));
@@ -68,6 +70,7 @@ impl Command {
     fn attend(
         &self,
         mut child: Child,
+        begun: Steady,
         bound: usize,
         ctx: &Context,
     ) -> io::Result<(ExitStatus, Option<Cut>, Option<[Tail; 2]>)> {
@@ -80,8 +83,7 @@ impl Command {
         let _watch = ctx.watch(Arc::clone(&bell) as Arc<dyn Wake>);
         ctx.clock().tell(&bell);
         let timeout = Some(self.timeout_ms).filter(|ms| *ms > 0);
-        let now = ctx.clock().now().steady;
-        let deadline = timeout.map(|ms| now.after(Duration::from_millis(ms)));
+        let deadline = timeout.map(|ms| begun.after(Duration::from_millis(ms)));
         let (stopped, stop) = pipe()?;
         let name = |part| format!("command-{}-{part}", ctx.id());
         thread::scope(|scope| {
