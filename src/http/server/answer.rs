@@ -50,6 +50,23 @@ impl Refusal {
         Self(Box::new(self.0.retry_after(seconds)))
     }
 
+    /// The whole answer, for a connection on which no request has come so far. It is then closed.
+    pub(super) fn bytes(self) -> Vec<u8> {
+        let Self(problem) = self;
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let Problem { status, title, .. } = &*problem;
+        let after = problem.retry_after;
+        let after = after.map_or(String::new(), |seconds| {
+            format!("retry-after: {seconds}\r\n")
+        });
+        let head = format!(
+            "HTTP/1.1 {status} {title}\r\ncontent-type: application/problem+json\r\n\
+             cache-control: no-store\r\nconnection: close\r\n{after}content-length: {}\r\n\r\n",
+            body.len()
+        );
+        [head.into_bytes(), body].concat()
+    }
+
     /// Of one job of a batch, counted from 1.
     pub(super) fn within(mut self, position: usize) -> Self {
         self.0.detail = format!("job {position} of the batch: {}", self.0.detail);

@@ -48,7 +48,7 @@ impl Server {
     }
 
     /// How many bytes the head of a request may have, 16 KiB by default and 8 KiB at least. A larger one is
-    /// refused with 431 and no more, and the connection is closed. Of [`serve`](Self::serve) only.
+    /// refused with 431, and the connection is closed. Of [`serve`](Self::serve) only.
     pub fn header_limit(mut self, bytes: usize) -> Self {
         self.limits.header = bytes;
         self

@@ -9,6 +9,9 @@
 //! 4. The first byte after that begins a head, and so back to 2.
 //!
 //! A client that takes nothing of its answer is waited for as for a body.
+//!
+//! What hyper answers while a head is owed is its own word on what is no request, without a body: a problem
+//! is sent in its place.
 
 use std::io;
 use std::pin::Pin;
@@ -20,6 +23,8 @@ use std::time::Duration;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::super::problem::Code;
+use super::answer::Refusal;
 use super::limits::Limits;
 use crate::sync::Mutex;
 
@@ -78,6 +83,8 @@ pub(super) struct Patient<T> {
     unread: Duration,
     reading: Timer,
     writing: Timer,
+    /// What is left to send in the place of hyper's own word.
+    refusal: Option<Vec<u8>>,
 }
 
 /// A time that is over, and what it was set for.
@@ -113,13 +120,58 @@ impl<T> Patient<T> {
             unread: limits.body_time,
             reading: Timer::default(),
             writing: Timer::default(),
+            refusal: None,
         }
     }
+}
 
-    /// Nothing can be sent now: an error where that has lasted too long.
-    fn stalled(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+impl<T: Write + Unpin> Patient<T> {
+    /// Sends with limits: an error where nothing could be sent for too long.
+    fn send(
+        &mut self,
+        context: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut T>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(written) = write(Pin::new(&mut self.inner), context) {
+            self.writing.stop();
+            return Poll::Ready(written);
+        }
         ready!(self.writing.poll(WORKS, self.unread, context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// A problem in the place of what begins so, where that is hyper's own word.
+    fn refusal(&self, begin: &[u8]) -> Option<Vec<u8>> {
+        let status = begin.strip_prefix(b"HTTP/1.1 ")?.first_chunk::<3>()?;
+        if self.stage.0.stage.load(Ordering::Relaxed) != OWES {
+            return None;
+        }
+        let refusal = match status {
+            b"414" | b"431" => Refusal::new(Code::HeaderTooLarge, "the head is too large"),
+            _ => Refusal::new(Code::Malformed, "this is no request of HTTP/1.1"),
+        };
+        Some(refusal.bytes())
+    }
+
+    /// Sends the problem, if there is one, and then says that all of what begins so was sent.
+    fn refuse(
+        &mut self,
+        context: &mut Context<'_>,
+        begin: &[u8],
+        all: usize,
+    ) -> Option<Poll<io::Result<usize>>> {
+        let mut left = self.refusal.take().or_else(|| self.refusal(begin))?;
+        while !left.is_empty() {
+            match self.send(context, |inner, context| inner.poll_write(context, &left)) {
+                Poll::Ready(Ok(sent)) => drop(left.drain(..sent.min(left.len()))),
+                Poll::Ready(Err(cause)) => return Some(Poll::Ready(Err(cause))),
+                Poll::Pending => {
+                    self.refusal = Some(left);
+                    return Some(Poll::Pending);
+                }
+            }
+        }
+        Some(Poll::Ready(Ok(all)))
     }
 }
 
@@ -156,11 +208,10 @@ impl<T: Write + Unpin> Write for Patient<T> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(written) = Pin::new(&mut self.inner).poll_write(context, bytes) {
-            self.writing.stop();
-            return Poll::Ready(written);
+        if let Some(refused) = self.refuse(context, bytes, bytes.len()) {
+            return refused;
         }
-        self.stalled(context)
+        self.send(context, |inner, context| inner.poll_write(context, bytes))
     }
 
     fn poll_write_vectored(
@@ -168,12 +219,15 @@ impl<T: Write + Unpin> Write for Patient<T> {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.inner).poll_write_vectored(context, bytes);
-        if let Poll::Ready(written) = written {
-            self.writing.stop();
-            return Poll::Ready(written);
+        let begin = bytes.iter().find(|part| !part.is_empty());
+        let begin = begin.map_or(&[][..], |part| part);
+        let all = bytes.iter().map(|part| part.len()).sum();
+        if let Some(refused) = self.refuse(context, begin, all) {
+            return refused;
         }
-        self.stalled(context)
+        self.send(context, |inner, context| {
+            inner.poll_write_vectored(context, bytes)
+        })
     }
 
     fn is_write_vectored(&self) -> bool {

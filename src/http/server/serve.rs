@@ -21,6 +21,8 @@ use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
+use super::super::problem::Code;
+use super::answer::Refusal;
 use super::limits::Limits;
 use super::patience::{Patient, Stage};
 use super::{Host, Leaving, Server, routes};
@@ -34,13 +36,6 @@ const RESERVE: usize = 64;
 
 /// How long the server waits to accept another connection where the system could not give it one.
 const EXHAUSTED: Duration = Duration::from_millis(100);
-
-/// Said to a connection too many, if it gets so far.
-const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
-    content-type: application/problem+json\r\ncache-control: no-store\r\nretry-after: 1\r\n\
-    connection: close\r\ncontent-length: 121\r\n\r\n\
-    {\"type\":\"about:blank\",\"title\":\"full\",\"status\":503,\"code\":\"full\",\
-    \"detail\":\"too many connections are open\",\"retry_after\":1}";
 
 /// A server that listens: see [`Server::serve`]. Dropped, it breaks off what it has, and leaves the manager
 /// alone.
@@ -161,8 +156,9 @@ impl Accepting {
     fn take(&self, stream: TcpStream, server: &http1::Builder, graceful: &GracefulShutdown) {
         let open = Open::count(&self.open);
         if self.open.load(Ordering::Relaxed) > self.most {
+            let refusal = Refusal::new(Code::Full, "too many connections are open");
             // As far as it goes without waiting.
-            let _ = stream.try_write(TOO_MANY);
+            let _ = stream.try_write(&refusal.retry_after(1).bytes());
             return;
         }
         // Answers are small and whole.

@@ -259,6 +259,37 @@ fn a_request_that_breaks_off_changes_nothing() {
     nothing_happened(&manager, &told);
 }
 
+fn is_problem(said: &str, status: u16, code: &str) -> bool {
+    let (head, body) = said.split_once("\r\n\r\n").unwrap();
+    let problem: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert!(
+        head.contains("content-type: application/problem+json"),
+        "{said}"
+    );
+    assert!(head.contains("cache-control: no-store"), "{said}");
+    head.starts_with(&format!("HTTP/1.1 {status} ")) && problem["code"] == code
+}
+
+#[test]
+fn what_is_no_request_is_told_so_behind_a_good_one_too() {
+    let (manager, told) = host(|server| server);
+    let to = told.serving.address();
+    for bad in [
+        "GET\r\n\r\n",
+        "GET / HTTP/9.9\r\n\r\n",
+        "G\u{0}T / HTTP/1.1\r\n\r\n",
+    ] {
+        let said = until_closed(connected(to, bad.as_bytes()));
+        assert!(is_problem(&said, 400, "malformed"), "{said}");
+        let mut used = connected(to, b"GET /v1/health HTTP/1.1\r\nhost: jobs\r\n\r\n");
+        answered(&mut used);
+        used.write_all(bad.as_bytes()).unwrap();
+        let said = until_closed(used);
+        assert!(is_problem(&said, 400, "malformed"), "{said}");
+    }
+    nothing_happened(&manager, &told);
+}
+
 #[test]
 fn bytes_that_are_no_request_harm_nothing() {
     let (manager, told) = host(|server| server.header_timeout(TINY));
@@ -275,7 +306,7 @@ fn bytes_that_are_no_request_harm_nothing() {
         let _ = stream.shutdown(std::net::Shutdown::Write);
         let said = until_closed(stream);
         assert!(
-            said.is_empty() || said.starts_with("HTTP/1.1 400"),
+            said.is_empty() || is_problem(&said, 400, "malformed"),
             "{said}"
         );
     }
@@ -294,7 +325,7 @@ fn a_head_that_is_too_large_is_refused() {
     let _ = stream.write_all(head.as_bytes());
     let said = until_closed(stream);
     assert!(
-        said.is_empty() || said.starts_with("HTTP/1.1 431"),
+        said.is_empty() || is_problem(&said, 431, "header_too_large"),
         "{said}"
     );
     nothing_happened(&manager, &told);
@@ -308,7 +339,7 @@ fn of_two_lengths_the_request_is_refused() {
         b"POST /v1/jobs HTTP/1.1\r\nhost: jobs\r\ncontent-type: application/json\r\n\
           content-length: 38\r\ncontent-length: 2\r\n\r\n{\"name\":\"echo\",\"payload\":{\"text\":\"a\"}}",
     ));
-    assert!(said.starts_with("HTTP/1.1 400"), "{said}");
+    assert!(is_problem(&said, 400, "malformed"), "{said}");
     nothing_happened(&manager, &told);
 }
 
