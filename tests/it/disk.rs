@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jobkeep::testing::Kit;
-use jobkeep::{Error, Health, Manager, NewJob, Queue, Receipt, RedbStore};
+use jobkeep::{Error, Health, Manager, NewJob, Queue, QueueStore, Receipt, RedbStore, StoreError};
 
 use crate::place::{PATIENCE, Work, succeeding, work};
 
@@ -18,7 +18,7 @@ fn place() -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
-fn start(store: RedbStore) -> Result<Kit, Error> {
+fn start(store: impl QueueStore) -> Result<Kit, Error> {
     let builder = Manager::builder(store).queue(Queue::new("default").workers(1));
     succeeding(builder).start_for_tests()
 }
@@ -32,7 +32,13 @@ struct Image {
 /// Half of its jobs have finished, and a third are too large for their records.
 fn image() -> Image {
     let (_folder, path) = place();
-    let kit = start(RedbStore::open(&path).unwrap()).unwrap();
+    let jobs = jobs(RedbStore::open(&path).unwrap());
+    let bytes = fs::read(path).unwrap();
+    Image { bytes, jobs }
+}
+
+fn jobs(store: impl QueueStore) -> Vec<(Receipt<Work>, String)> {
+    let kit = start(store).unwrap();
     let label = |n: usize| format!("{n}/").repeat(if n.is_multiple_of(3) { 1_000 } else { 10 });
     let queue = |n| {
         let label = label(n);
@@ -43,8 +49,7 @@ fn image() -> Image {
     kit.drain("default").unwrap();
     jobs.extend((12..24).map(queue));
     kit.shutdown(PATIENCE).unwrap();
-    let bytes = fs::read(path).unwrap();
-    Image { bytes, jobs }
+    jobs
 }
 
 /// What became of a store whose file was changed.
@@ -57,8 +62,13 @@ struct Met {
 
 impl Met {
     /// Opens the store, runs its jobs, and holds what they show against what they are.
-    fn look(&mut self, path: &Path, jobs: &[(Receipt<Work>, String)], what: &str) {
-        let store = match RedbStore::open(path) {
+    fn look<S: QueueStore>(
+        &mut self,
+        opened: Result<S, StoreError>,
+        jobs: &[(Receipt<Work>, String)],
+        what: &str,
+    ) {
+        let store = match opened {
             Ok(store) => store,
             Err(error) => {
                 assert!(error.is_damaged() || error.is_foreign(), "{what}: {error}");
@@ -102,28 +112,71 @@ impl Met {
     }
 }
 
+/// Four places of each block that holds anything.
+fn bytes_to_change(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    let blocks = bytes.chunks(BLOCK).enumerate();
+    blocks.flat_map(|(number, block)| {
+        let used: Vec<_> = (0..block.len()).filter(|&byte| block[byte] != 0).collect();
+        let last = used.len().saturating_sub(1);
+        let places = [0, last / 3, 2 * last / 3, last];
+        let places = places
+            .into_iter()
+            .filter_map(move |place| used.get(place).copied());
+        places.map(move |byte| number * BLOCK + byte)
+    })
+}
+
 #[test]
 fn of_a_file_with_any_block_changed_no_job_shows_what_is_not_its_own() {
     let Image { bytes, jobs } = image();
     let (_folder, path) = place();
     let mut met = Met::default();
-    for from in (0..bytes.len()).step_by(BLOCK) {
-        let block = &bytes[from..bytes.len().min(from + BLOCK)];
-        let used: Vec<_> = (0..block.len()).filter(|&byte| block[byte] != 0).collect();
-        let Some(last) = used.len().checked_sub(1) else {
-            continue;
-        };
-        for byte in [0, last / 3, 2 * last / 3, last].map(|place| from + used[place]) {
-            let mut changed = bytes.clone();
-            changed[byte] ^= 0x10;
-            fs::write(&path, &changed).unwrap();
-            met.look(&path, &jobs, &format!("byte {byte}"));
-        }
+    for byte in bytes_to_change(&bytes) {
+        let mut changed = bytes.clone();
+        changed[byte] ^= 0x10;
+        fs::write(&path, &changed).unwrap();
+        met.look(RedbStore::open(&path), &jobs, &format!("byte {byte}"));
     }
+    println!("redb, {} KiB: {met:?}", bytes.len() >> 10);
     assert!(
         met.refused > 0 && met.harmed > 0 && met.whole > 0,
         "{met:?}"
     );
+}
+
+#[cfg(feature = "sled")]
+#[test]
+fn of_a_sled_store_with_any_block_changed_no_job_shows_what_is_not_its_own() {
+    use jobkeep::SledStore;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.sled");
+    let jobs = jobs(SledStore::open(&path).unwrap());
+    let files = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap());
+    let files = files.filter(|entry| entry.file_type().unwrap().is_file());
+    let files: Vec<_> = files
+        .map(|entry| (entry.file_name(), fs::read(entry.path()).unwrap()))
+        .collect();
+    let restored = |but: &std::ffi::OsStr, instead: &[u8]| {
+        fs::remove_dir_all(&path).unwrap();
+        fs::create_dir_all(path.join("blobs")).unwrap();
+        for (name, bytes) in &files {
+            let bytes = if name == but { instead } else { bytes };
+            fs::write(path.join(name), bytes).unwrap();
+        }
+        SledStore::open(&path)
+    };
+    let mut met = Met::default();
+    for (name, bytes) in &files {
+        met.look(restored(name, bytes), &jobs, "nothing changed");
+        for byte in bytes_to_change(bytes) {
+            let mut changed = bytes.clone();
+            changed[byte] ^= 0x10;
+            let what = format!("{}, byte {byte}", name.display());
+            met.look(restored(name, &changed), &jobs, &what);
+        }
+    }
+    println!("sled, {} files: {met:?}", files.len());
+    assert!(met.refused > 0 && met.whole >= files.len(), "{met:?}");
 }
 
 #[test]
