@@ -13,6 +13,10 @@ pub(crate) trait Handler: Send + Sync {
     /// Decodes, runs and encodes what is left. Panics where the job does.
     fn run(&self, codec: Codec, payload: &[u8], ctx: &Context) -> Ran;
 
+    /// As [`Job::REMOTE`] says.
+    #[cfg(any(feature = "http-server", test))]
+    fn is_remote(&self) -> bool;
+
     /// A job that came over the wire: decoded as the type, and with the type's policy. Panics where the
     /// type's `Deserialize` does.
     #[cfg(feature = "http-server")]
@@ -65,6 +69,11 @@ where
         }
     }
 
+    #[cfg(any(feature = "http-server", test))]
+    fn is_remote(&self) -> bool {
+        J::REMOTE
+    }
+
     #[cfg(feature = "http-server")]
     fn draft(&self, codec: Codec, payload: &[u8]) -> Result<Draft, String> {
         if codec != Codec::Json && codec != J::CODEC {
@@ -93,7 +102,6 @@ pub(crate) struct Registration {
     pub(crate) name: &'static str,
     pub(crate) aliases: &'static [&'static str],
     pub(crate) queue: &'static str,
-    remote: bool,
     handler: Arc<dyn Handler>,
 }
 
@@ -105,7 +113,6 @@ impl Registration {
             name: J::NAME,
             aliases: J::ALIASES,
             queue: J::POLICY.queue,
-            remote: J::REMOTE,
             handler: Arc::new(Typed {
                 run,
                 job: PhantomData::<fn() -> J>,
@@ -117,13 +124,7 @@ impl Registration {
 /// Every name that can run here. A map in order, because to find a short name among some dozens is
 /// cheaper than to hash it, and each job is looked up three times.
 #[derive(Default)]
-pub(crate) struct Registry(BTreeMap<&'static str, Known>);
-
-#[derive(Clone)]
-struct Known {
-    handler: Arc<dyn Handler>,
-    remote: bool,
-}
+pub(crate) struct Registry(BTreeMap<&'static str, Arc<dyn Handler>>);
 
 impl Registry {
     /// The registry of all registrations; faults are added to `faults`.
@@ -132,17 +133,15 @@ impl Registry {
         for Registration {
             name,
             aliases,
-            remote,
             handler,
             ..
         } in registrations
         {
-            let known = Known { handler, remote };
             for name in aliases.iter().copied().chain([name]) {
                 if name.is_empty() || name.len() > 128 {
                     faults.push(format!("job `{name}`: a job's name has 1 to 128 bytes"));
                 }
-                if handlers.insert(name, known.clone()).is_some() {
+                if handlers.insert(name, Arc::clone(&handler)).is_some() {
                     faults.push(format!("job `{name}`: two registered types have this name"));
                 }
             }
@@ -151,13 +150,13 @@ impl Registry {
     }
 
     pub(crate) fn handler(&self, name: &str) -> Option<&Arc<dyn Handler>> {
-        self.0.get(name).map(|known| &known.handler)
+        self.0.get(name)
     }
 
     /// A job of this name may be created over HTTP, as [`Job::REMOTE`] says; `false` where nobody runs it.
-    #[allow(dead_code, reason = "asked by who takes jobs over HTTP")]
+    #[cfg(any(feature = "http-server", test))]
     pub(crate) fn is_remote(&self, name: &str) -> bool {
-        self.0.get(name).is_some_and(|known| known.remote)
+        self.0.get(name).is_some_and(|handler| handler.is_remote())
     }
 
     pub(crate) fn knows(&self, name: &str) -> bool {

@@ -8,7 +8,6 @@
 
 #[cfg(feature = "http-client")]
 mod client;
-#[allow(dead_code, reason = "the limits of the server are still to come")]
 mod problem;
 #[cfg(feature = "http-server")]
 mod server;

@@ -112,6 +112,12 @@ impl Met {
     }
 }
 
+/// For docs/reliability.md: `cargo test ... -- --nocapture`.
+#[allow(clippy::print_stdout, reason = "the figures of the run")]
+fn say(figures: std::fmt::Arguments<'_>) {
+    println!("{figures}");
+}
+
 /// Four places of each block that holds anything.
 fn bytes_to_change(bytes: &[u8]) -> impl Iterator<Item = usize> {
     let blocks = bytes.chunks(BLOCK).enumerate();
@@ -137,7 +143,7 @@ fn of_a_file_with_any_block_changed_no_job_shows_what_is_not_its_own() {
         fs::write(&path, &changed).unwrap();
         met.look(RedbStore::open(&path), &jobs, &format!("byte {byte}"));
     }
-    println!("redb, {} KiB: {met:?}", bytes.len() >> 10);
+    say(format_args!("redb, {} KiB: {met:?}", bytes.len() >> 10));
     assert!(
         met.refused > 0 && met.harmed > 0 && met.whole > 0,
         "{met:?}"
@@ -175,7 +181,7 @@ fn of_a_sled_store_with_any_block_changed_no_job_shows_what_is_not_its_own() {
             met.look(restored(name, &changed), &jobs, &what);
         }
     }
-    println!("sled, {} files: {met:?}", files.len());
+    say(format_args!("sled, {} files: {met:?}", files.len()));
     assert!(met.refused > 0 && met.whole >= files.len(), "{met:?}");
 }
 

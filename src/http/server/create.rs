@@ -83,13 +83,11 @@ impl Host {
         request: Request<Body>,
         decode: fn(&Self, &[u8]) -> Result<Vec<Draft>, Refusal>,
     ) -> Result<Vec<Draft>, Refusal> {
-        let headers = request.headers().clone();
-        self.tokens.check(&headers, Role::Create)?;
+        let token = self.tokens.check(request.headers(), Role::Create)?;
         let body = self.body(request).await?;
         let host = Arc::clone(self);
         let drafts = decoded(body, move |body| decode(&host, body)).await?;
         let now = self.manager.shared().clock.now().steady;
-        let token = self.tokens.check(&headers, Role::Create)?;
         token.spend(drafts.len(), self.limits.rate, now)?;
         Ok(drafts)
     }

@@ -14,7 +14,8 @@ use super::answer::{Refusal, done, json};
 use super::guard::Role;
 use super::query::{Named, Parameters};
 use super::show;
-use crate::{Error, JobNumber, Receipt, StateKind};
+use crate::manager::awaited::Awaited;
+use crate::{Error, JobNumber, Manager, Receipt, StateKind};
 
 /// `POST /v1/jobs/{receipt}/cancel`
 pub(super) async fn cancel(
@@ -22,10 +23,7 @@ pub(super) async fn cancel(
     Named(receipt): Named,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Refusal> {
-    host.tokens.check(&headers, Role::Operate)?;
-    let receipt = host.receipt(&receipt)?;
-    host.told(&receipt, host.manager.cancel_awaited(&receipt))
-        .await
+    host.act(&headers, &receipt, Manager::cancel_awaited).await
 }
 
 /// `POST /v1/jobs/{receipt}/retry`
@@ -34,10 +32,7 @@ pub(super) async fn retry(
     Named(receipt): Named,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Refusal> {
-    host.tokens.check(&headers, Role::Operate)?;
-    let receipt = host.receipt(&receipt)?;
-    host.told(&receipt, host.manager.retry_awaited(&receipt))
-        .await
+    host.act(&headers, &receipt, Manager::retry_awaited).await
 }
 
 /// `DELETE /v1/jobs/{receipt}`
@@ -46,10 +41,7 @@ pub(super) async fn remove(
     Named(receipt): Named,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Refusal> {
-    host.tokens.check(&headers, Role::Operate)?;
-    let receipt = host.receipt(&receipt)?;
-    host.told(&receipt, host.manager.remove_awaited(&receipt))
-        .await
+    host.act(&headers, &receipt, Manager::remove_awaited).await
 }
 
 #[derive(Debug, Deserialize)]
@@ -95,16 +87,20 @@ pub(super) async fn list(
 }
 
 impl Host {
-    async fn told(
+    /// Does it with a job, for one who may.
+    async fn act(
         &self,
-        receipt: &Receipt,
-        asked: Result<impl Future<Output = Result<(), Error>>, Error>,
+        headers: &HeaderMap,
+        receipt: &str,
+        act: fn(&Manager, &Receipt) -> Result<Awaited<()>, Error>,
     ) -> Result<Response<Body>, Refusal> {
-        let answer = match asked {
+        self.tokens.check(headers, Role::Operate)?;
+        let receipt = self.receipt(receipt)?;
+        let answer = match act(&self.manager, &receipt) {
             Ok(asked) => asked.await,
             Err(refused) => Err(refused),
         };
-        answer.map_err(|error| self.refusal_about(receipt, &error))?;
+        answer.map_err(|error| self.refusal_about(&receipt, &error))?;
         Ok(done())
     }
 }

@@ -48,9 +48,8 @@ fn refused(answer: &Answer, status: u16, code: &str) {
 
 /// A host with one worker that says what it does and waits at the door.
 fn at_the_door() -> (Manager, Told, Door) {
-    let (door, handler) = (Door::new(), Door::new());
+    let door = Door::new();
     let inside = door.clone();
-    drop(handler);
     let manager = Manager::builder(MemoryStore::new())
         .server("web-1")
         .queue(Queue::new("default").workers(1))
