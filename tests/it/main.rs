@@ -41,6 +41,7 @@ mod http;
 mod http_calls;
 mod kit;
 mod listing;
+mod lost_calls;
 mod observing;
 mod operating;
 mod ordering;
@@ -52,6 +53,7 @@ mod reading;
 mod receipts;
 mod refusing;
 mod restarting;
+mod resting;
 mod retention;
 mod retrying;
 mod shutdown;
@@ -485,22 +487,24 @@ behaviours! {
         a_call_ends_by_the_time_out_of_its_job_or_queue_or_in_a_minute
         a_pushing_host_need_not_know_the_name
         a_refused_call_spends_no_attempt_and_is_kept_once
-        the_rests_of_a_queue_double_up_to_a_minute
-        a_refusal_that_says_when_is_heeded
-        a_refusal_of_one_job_holds_up_no_other
-        an_answer_ends_the_rest_of_its_queue
-        an_executor_that_is_dead_slows_no_other_queue
-        a_queue_that_rests_shuts_down
-        a_lost_call_is_an_attempt_and_comes_again_after_its_deadline
-        a_lost_call_waits_for_the_longer_of_backoff_and_deadline
-        a_queue_may_have_lost_calls_fail
-        a_carrier_that_panics_has_lost_its_call
-        a_carrier_that_does_not_return_has_lost_its_call
         a_pushed_job_that_is_cancelled_meanwhile_is_not_sent_again
         a_call_in_flight_when_its_process_dies_is_sent_again_after_its_time_out
         pushed_jobs_are_no_suspects
         an_observer_hears_why_a_call_comes_again
         a_kit_carries_jobs_on_the_callers_thread;
+    lost_calls:
+        a_lost_call_is_an_attempt_and_comes_again_after_its_deadline
+        a_lost_call_waits_for_the_longer_of_backoff_and_deadline
+        a_queue_may_have_lost_calls_fail
+        a_carrier_that_panics_has_lost_its_call
+        a_carrier_that_does_not_return_has_lost_its_call;
+    resting:
+        the_rests_of_a_queue_double_up_to_a_minute
+        a_refusal_that_says_when_is_heeded
+        a_refusal_of_one_job_holds_up_no_other
+        an_answer_ends_the_rest_of_its_queue
+        an_executor_that_is_dead_slows_no_other_queue
+        a_queue_that_rests_shuts_down;
     executing:
         a_foreign_job_is_answered_as_it_was_left_and_nothing_is_written
         a_foreign_job_that_fails_is_an_answer

@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jobkeep::testing::ManualClock;
-use jobkeep::testing::pushing::{
-    self, Answer, Call, Carried, Carry, End, OnUnknown, RETURN_GRACE, Refusal,
-};
+use jobkeep::testing::pushing::{self, Answer, Call, Carried, Carry, End, Refusal};
 use jobkeep::{
     AttemptEnd, Builder, Manager, NewJob, Observer, Queue, Reason, Receipt, StateKind, Status,
     event,
@@ -18,23 +16,23 @@ use crate::restarting::until_nothing_is_stuck;
 use crate::retrying::until;
 use crate::suspecting::two_suspects;
 
-const MINUTE: Duration = Duration::from_secs(60);
-const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 /// What a carrier was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Heard {
-    job: u64,
+pub(crate) struct Heard {
+    pub(crate) job: u64,
     name: String,
     payload: String,
-    attempt: u32,
+    pub(crate) attempt: u32,
     deadline_ms: u64,
-    sequence: u64,
+    pub(crate) sequence: u64,
 }
 
 /// A line to nowhere: the test sees each call, and says what becomes of it.
 #[derive(Debug)]
-struct Line {
+pub(crate) struct Line {
     calls: Mutex<Sender<Heard>>,
     seen: Mutex<Receiver<Heard>>,
     ends: Mutex<Sender<Carried>>,
@@ -42,7 +40,7 @@ struct Line {
 }
 
 impl Line {
-    fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         let (calls, seen) = channel();
         let (ends, next) = channel();
         Arc::new(Self {
@@ -54,20 +52,20 @@ impl Line {
     }
 
     /// The next call.
-    fn heard(&self) -> Heard {
+    pub(crate) fn heard(&self) -> Heard {
         self.seen.lock().unwrap().recv_timeout(PATIENCE).unwrap()
     }
 
-    fn is_quiet(&self) -> bool {
+    pub(crate) fn is_quiet(&self) -> bool {
         self.seen.lock().unwrap().try_recv().is_err()
     }
 
     /// What becomes of the call that waits, or of the next one.
-    fn end(&self, carried: Carried) {
+    pub(crate) fn end(&self, carried: Carried) {
         self.ends.lock().unwrap().send(carried).unwrap();
     }
 
-    fn answer(&self, end: End) {
+    pub(crate) fn answer(&self, end: End) {
         self.end(answered(end));
     }
 }
@@ -95,11 +93,11 @@ fn answered(end: End) -> Carried {
     })
 }
 
-fn succeeded() -> End {
+pub(crate) fn succeeded() -> End {
     End::Succeeded(br#""done there""#.to_vec())
 }
 
-fn refused(retry_after: Option<Duration>) -> Carried {
+pub(crate) fn refused(retry_after: Option<Duration>) -> Carried {
     Carried::NotStarted {
         refusal: Refusal::OfAll,
         retry_after,
@@ -107,7 +105,7 @@ fn refused(retry_after: Option<Duration>) -> Carried {
     }
 }
 
-fn refused_alone() -> Carried {
+pub(crate) fn refused_alone() -> Carried {
     Carried::NotStarted {
         refusal: Refusal::OfThisJob,
         retry_after: None,
@@ -115,42 +113,42 @@ fn refused_alone() -> Carried {
     }
 }
 
-fn lost() -> Carried {
+pub(crate) fn lost() -> Carried {
     Carried::Unknown {
         why: "connection reset by peer".into(),
     }
 }
 
-fn queue(line: &Arc<Line>) -> Queue {
+pub(crate) fn queue(line: &Arc<Line>) -> Queue {
     pushing::through(Queue::new("default").workers(1), Arc::clone(line) as _)
 }
 
-fn builder(place: &dyn Place, queue: Queue, clock: &ManualClock) -> Builder {
+pub(crate) fn builder(place: &dyn Place, queue: Queue, clock: &ManualClock) -> Builder {
     let builder = Manager::builder(place.open()).clock(clock.clone());
     builder.queue(queue)
 }
 
-fn started(place: &dyn Place) -> (Manager, Arc<Line>, ManualClock) {
+pub(crate) fn started(place: &dyn Place) -> (Manager, Arc<Line>, ManualClock) {
     let (line, clock) = (Line::new(), ManualClock::new());
     let manager = builder(place, queue(&line), &clock).start().unwrap();
     (manager, line, clock)
 }
 
-fn limited(label: &str) -> NewJob<Work> {
+pub(crate) fn limited(label: &str) -> NewJob<Work> {
     let job = NewJob::new(work(label)).timeout(LIMIT);
     job.backoff(Duration::ZERO, Duration::ZERO)
 }
 
-fn ends(status: &Status) -> Vec<AttemptEnd> {
+pub(crate) fn ends(status: &Status) -> Vec<AttemptEnd> {
     let history = status.history().iter();
     history.map(|attempt| attempt.end.clone()).collect()
 }
 
-fn due_in(status: &Status, clock: &ManualClock) -> Duration {
+pub(crate) fn due_in(status: &Status, clock: &ManualClock) -> Duration {
     Duration::from_millis(status.due().unwrap().0 - clock.wall().0)
 }
 
-fn waits(manager: &Manager, receipt: &Receipt<Work>) -> Status {
+pub(crate) fn waits(manager: &Manager, receipt: &Receipt<Work>) -> Status {
     until(manager, receipt, StateKind::Scheduled)
 }
 
@@ -325,221 +323,6 @@ pub(crate) fn a_refused_call_spends_no_attempt_and_is_kept_once(place: &dyn Plac
     line.answer(succeeded());
     let done = manager.wait(&receipt, PATIENCE).unwrap();
     assert_eq!((done.attempts(), done.history().len()), (1, 2));
-}
-
-pub(crate) fn the_rests_of_a_queue_double_up_to_a_minute(place: &dyn Place) {
-    let (manager, line, clock) = started(place);
-    let receipt = manager.enqueue(limited("a")).unwrap();
-    for longest in [1, 2, 4, 8, 16, 32, 60, 60, 60] {
-        line.heard();
-        line.end(refused(None));
-        let wait = due_in(&waits(&manager, &receipt), &clock);
-        let longest = Duration::from_secs(longest);
-        assert!(
-            longest / 2 <= wait && wait <= longest,
-            "{wait:?} of {longest:?}"
-        );
-        clock.advance(wait - Duration::from_millis(1));
-        manager.counts().unwrap();
-        assert!(line.is_quiet());
-        clock.advance(Duration::from_millis(1));
-    }
-    line.heard();
-    line.answer(End::Failed {
-        chain: vec!["failed there".into()],
-        retry_after: None,
-    });
-    line.heard();
-    line.end(refused(None));
-    assert!(due_in(&waits(&manager, &receipt), &clock) <= SECOND);
-}
-
-pub(crate) fn a_refusal_that_says_when_is_heeded(place: &dyn Place) {
-    let (manager, line, clock) = started(place);
-    let receipts = manager.enqueue_all(["a", "b"].map(limited)).unwrap();
-    line.heard();
-    line.end(refused(Some(HOUR)));
-    assert_eq!(due_in(&waits(&manager, &receipts[0]), &clock), HOUR);
-    // The queue itself tries others after its longest rest.
-    clock.advance(MINUTE - SECOND);
-    manager.counts().unwrap();
-    assert!(line.is_quiet());
-    clock.advance(SECOND);
-    assert_eq!(line.heard().job, receipts[1].number().0);
-    line.answer(succeeded());
-    manager.wait(&receipts[1], PATIENCE).unwrap();
-    assert!(line.is_quiet());
-    clock.advance(HOUR - MINUTE);
-    assert_eq!(line.heard().job, receipts[0].number().0);
-    line.answer(succeeded());
-}
-
-pub(crate) fn a_refusal_of_one_job_holds_up_no_other(place: &dyn Place) {
-    let (manager, line, clock) = started(place);
-    let receipts = manager.enqueue_all(["a", "b"].map(limited)).unwrap();
-    line.end(refused_alone());
-    line.answer(succeeded());
-    manager.wait(&receipts[1], PATIENCE).unwrap();
-    let wait = due_in(&waits(&manager, &receipts[0]), &clock);
-    assert!(MINUTE / 2 <= wait && wait <= MINUTE, "{wait:?}");
-}
-
-pub(crate) fn an_answer_ends_the_rest_of_its_queue(place: &dyn Place) {
-    let (line, clock) = (Line::new(), ManualClock::new());
-    let manager = builder(place, queue(&line).workers(2), &clock)
-        .start()
-        .unwrap();
-    let receipts = manager.enqueue_all(["a", "b", "c"].map(limited)).unwrap();
-    line.heard();
-    line.heard();
-    line.end(refused(None));
-    let off =
-        |receipt: &&Receipt<Work>| manager.status(receipt).unwrap().state() == StateKind::Scheduled;
-    while receipts.iter().find(off).is_none() {
-        std::thread::yield_now();
-    }
-    assert!(line.is_quiet());
-    line.answer(succeeded());
-    assert_eq!(line.heard().job, receipts[2].number().0);
-    line.answer(succeeded());
-    manager.wait(&receipts[2], PATIENCE).unwrap();
-}
-
-pub(crate) fn an_executor_that_is_dead_slows_no_other_queue(place: &dyn Place) {
-    let (line, clock) = (Line::new(), ManualClock::new());
-    let local = builder(place, queue(&line), &clock).queue(Queue::new("local").workers(1));
-    let manager = crate::place::succeeding(local).start().unwrap();
-    let here = |n: u32| NewJob::new(work(n.to_string())).queue("local");
-    // One call hangs.
-    manager.enqueue_all(["a", "b"].map(limited)).unwrap();
-    line.heard();
-    for receipt in manager.enqueue_all((0..20).map(here)).unwrap() {
-        manager.wait(&receipt, PATIENCE).unwrap();
-    }
-    // The queue rests.
-    line.end(refused(None));
-    for receipt in manager.enqueue_all((0..20).map(here)).unwrap() {
-        manager.wait(&receipt, PATIENCE).unwrap();
-    }
-    assert!(line.is_quiet());
-}
-
-pub(crate) fn a_queue_that_rests_shuts_down(place: &dyn Place) {
-    let (manager, line, _) = started(place);
-    let receipts = manager.enqueue_all(["a", "b"].map(limited)).unwrap();
-    line.heard();
-    line.end(refused(None));
-    waits(&manager, &receipts[0]);
-    let report = manager.shutdown(HOUR).unwrap();
-    assert_eq!((report.still_running, report.unrecorded), (vec![], vec![]));
-}
-
-pub(crate) fn a_lost_call_is_an_attempt_and_comes_again_after_its_deadline(place: &dyn Place) {
-    let (manager, line, clock) = started(place);
-    let receipt = manager.enqueue(limited("a").attempts(2)).unwrap();
-    let first = line.heard();
-    clock.advance(10 * SECOND);
-    line.end(lost());
-    let status = waits(&manager, &receipt);
-    assert_eq!(
-        (status.attempts(), due_in(&status, &clock)),
-        (1, LIMIT - 10 * SECOND)
-    );
-    let unknown = AttemptEnd::Unknown("connection reset by peer".into());
-    assert_eq!(ends(&status), [unknown]);
-    clock.advance(LIMIT - 11 * SECOND);
-    manager.counts().unwrap();
-    assert!(line.is_quiet());
-    clock.advance(SECOND);
-    let second = line.heard();
-    assert_eq!(second.attempt, 2);
-    assert!(second.sequence > first.sequence);
-    line.end(lost());
-    let done = manager.wait(&receipt, PATIENCE).unwrap();
-    let failure = done.output().unwrap_err();
-    assert_eq!(
-        (failure.reason(), failure.attempts(), failure.message()),
-        (
-            Reason::Unknown,
-            2,
-            "nobody knows how it ended: connection reset by peer"
-        )
-    );
-}
-
-pub(crate) fn a_lost_call_waits_for_the_longer_of_backoff_and_deadline(place: &dyn Place) {
-    let (manager, line, clock) = started(place);
-    let patient = limited("a").backoff(1_000_000_000 * HOUR, 1_000_000_000 * HOUR);
-    let receipt = manager.enqueue(patient).unwrap();
-    line.heard();
-    line.end(lost());
-    assert!(due_in(&waits(&manager, &receipt), &clock) > HOUR);
-}
-
-pub(crate) fn a_queue_may_have_lost_calls_fail(place: &dyn Place) {
-    let (line, clock) = (Line::new(), ManualClock::new());
-    let queue = pushing::on_unknown(queue(&line), OnUnknown::Fail);
-    let manager = builder(place, queue, &clock).start().unwrap();
-    let receipt = manager.enqueue(limited("a")).unwrap();
-    line.end(lost());
-    let done = manager.wait(&receipt, PATIENCE).unwrap();
-    assert_eq!(done.output().unwrap_err().reason(), Reason::Unknown);
-    assert_eq!(done.attempts(), 1);
-}
-
-/// Drops each call.
-#[derive(Debug)]
-struct Panicking;
-
-impl Carry for Panicking {
-    fn carry(&self, _call: &Call<'_>) -> Carried {
-        panic!("dropped")
-    }
-}
-
-pub(crate) fn a_carrier_that_panics_has_lost_its_call(place: &dyn Place) {
-    let queue = pushing::through(Queue::new("default").workers(1), Arc::new(Panicking));
-    let manager = builder(place, queue, &ManualClock::new()).start().unwrap();
-    let receipt = manager.enqueue(limited("a").attempts(1)).unwrap();
-    let failure = manager.wait(&receipt, PATIENCE).unwrap().into_output();
-    let failure = failure.unwrap_err();
-    assert_eq!(failure.reason(), Reason::Unknown);
-    let message = failure.message();
-    assert!(message.starts_with("nobody knows how it ended: its carrier panicked at "));
-    assert!(message.ends_with(": dropped"), "{message}");
-}
-
-pub(crate) fn a_carrier_that_does_not_return_has_lost_its_call(place: &dyn Place) {
-    let (manager, line, clock) = started(place);
-    let receipt = manager.enqueue(limited("a")).unwrap();
-    line.heard();
-    clock.advance(LIMIT);
-    manager.counts().unwrap();
-    assert_eq!(
-        manager.status(&receipt).unwrap().state(),
-        StateKind::Running
-    );
-    clock.advance(RETURN_GRACE);
-    let status = waits(&manager, &receipt);
-    assert_eq!(
-        ends(&status),
-        [AttemptEnd::Unknown(
-            "its carrier has not returned 5 s after the call's deadline".into()
-        )]
-    );
-    assert_eq!(status.attempts(), 1);
-    // It may still send the call: nobody sends another one before it has returned.
-    clock.advance(HOUR);
-    manager.counts().unwrap();
-    assert!(line.is_quiet());
-    assert_eq!(manager.stuck().len(), 1);
-    // What it says late counts for nothing.
-    line.answer(succeeded());
-    assert_eq!(line.heard().attempt, 2);
-    line.answer(succeeded());
-    let done = manager.wait(&receipt, PATIENCE).unwrap();
-    assert_eq!(done.attempts(), 2);
-    until_nothing_is_stuck(&manager);
 }
 
 pub(crate) fn a_pushed_job_that_is_cancelled_meanwhile_is_not_sent_again(place: &dyn Place) {

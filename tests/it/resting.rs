@@ -1,0 +1,120 @@
+//! Queues in push mode whose executors take nothing: they rest, and others go on.
+
+use std::time::Duration;
+
+use jobkeep::testing::ManualClock;
+use jobkeep::testing::pushing::End;
+use jobkeep::{NewJob, Queue, Receipt, StateKind};
+
+use crate::place::{HOUR, PATIENCE, Place, SECOND, Work, work};
+use crate::pushing::{
+    Line, MINUTE, builder, due_in, limited, queue, refused, refused_alone, started, succeeded,
+    waits,
+};
+
+pub(crate) fn the_rests_of_a_queue_double_up_to_a_minute(place: &dyn Place) {
+    let (manager, line, clock) = started(place);
+    let receipt = manager.enqueue(limited("a")).unwrap();
+    for longest in [1, 2, 4, 8, 16, 32, 60, 60, 60] {
+        line.heard();
+        line.end(refused(None));
+        let wait = due_in(&waits(&manager, &receipt), &clock);
+        let longest = Duration::from_secs(longest);
+        assert!(
+            longest / 2 <= wait && wait <= longest,
+            "{wait:?} of {longest:?}"
+        );
+        clock.advance(wait - Duration::from_millis(1));
+        manager.counts().unwrap();
+        assert!(line.is_quiet());
+        clock.advance(Duration::from_millis(1));
+    }
+    line.heard();
+    line.answer(End::Failed {
+        chain: vec!["failed there".into()],
+        retry_after: None,
+    });
+    line.heard();
+    line.end(refused(None));
+    assert!(due_in(&waits(&manager, &receipt), &clock) <= SECOND);
+}
+
+pub(crate) fn a_refusal_that_says_when_is_heeded(place: &dyn Place) {
+    let (manager, line, clock) = started(place);
+    let receipts = manager.enqueue_all(["a", "b"].map(limited)).unwrap();
+    line.heard();
+    line.end(refused(Some(HOUR)));
+    assert_eq!(due_in(&waits(&manager, &receipts[0]), &clock), HOUR);
+    // The queue itself tries others after its longest rest.
+    clock.advance(MINUTE - SECOND);
+    manager.counts().unwrap();
+    assert!(line.is_quiet());
+    clock.advance(SECOND);
+    assert_eq!(line.heard().job, receipts[1].number().0);
+    line.answer(succeeded());
+    manager.wait(&receipts[1], PATIENCE).unwrap();
+    assert!(line.is_quiet());
+    clock.advance(HOUR - MINUTE);
+    assert_eq!(line.heard().job, receipts[0].number().0);
+    line.answer(succeeded());
+}
+
+pub(crate) fn a_refusal_of_one_job_holds_up_no_other(place: &dyn Place) {
+    let (manager, line, clock) = started(place);
+    let receipts = manager.enqueue_all(["a", "b"].map(limited)).unwrap();
+    line.end(refused_alone());
+    line.answer(succeeded());
+    manager.wait(&receipts[1], PATIENCE).unwrap();
+    let wait = due_in(&waits(&manager, &receipts[0]), &clock);
+    assert!(MINUTE / 2 <= wait && wait <= MINUTE, "{wait:?}");
+}
+
+pub(crate) fn an_answer_ends_the_rest_of_its_queue(place: &dyn Place) {
+    let (line, clock) = (Line::new(), ManualClock::new());
+    let manager = builder(place, queue(&line).workers(2), &clock)
+        .start()
+        .unwrap();
+    let receipts = manager.enqueue_all(["a", "b", "c"].map(limited)).unwrap();
+    line.heard();
+    line.heard();
+    line.end(refused(None));
+    let off =
+        |receipt: &&Receipt<Work>| manager.status(receipt).unwrap().state() == StateKind::Scheduled;
+    while receipts.iter().find(off).is_none() {
+        std::thread::yield_now();
+    }
+    assert!(line.is_quiet());
+    line.answer(succeeded());
+    assert_eq!(line.heard().job, receipts[2].number().0);
+    line.answer(succeeded());
+    manager.wait(&receipts[2], PATIENCE).unwrap();
+}
+
+pub(crate) fn an_executor_that_is_dead_slows_no_other_queue(place: &dyn Place) {
+    let (line, clock) = (Line::new(), ManualClock::new());
+    let local = builder(place, queue(&line), &clock).queue(Queue::new("local").workers(1));
+    let manager = crate::place::succeeding(local).start().unwrap();
+    let here = |n: u32| NewJob::new(work(n.to_string())).queue("local");
+    // One call hangs.
+    manager.enqueue_all(["a", "b"].map(limited)).unwrap();
+    line.heard();
+    for receipt in manager.enqueue_all((0..20).map(here)).unwrap() {
+        manager.wait(&receipt, PATIENCE).unwrap();
+    }
+    // The queue rests.
+    line.end(refused(None));
+    for receipt in manager.enqueue_all((0..20).map(here)).unwrap() {
+        manager.wait(&receipt, PATIENCE).unwrap();
+    }
+    assert!(line.is_quiet());
+}
+
+pub(crate) fn a_queue_that_rests_shuts_down(place: &dyn Place) {
+    let (manager, line, _) = started(place);
+    let receipts = manager.enqueue_all(["a", "b"].map(limited)).unwrap();
+    line.heard();
+    line.end(refused(None));
+    waits(&manager, &receipts[0]);
+    let report = manager.shutdown(HOUR).unwrap();
+    assert_eq!((report.still_running, report.unrecorded), (vec![], vec![]));
+}
