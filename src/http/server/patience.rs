@@ -10,8 +10,8 @@
 //!
 //! A client that takes nothing of its answer is waited for as for a body.
 //!
-//! What hyper answers while a head is owed is its own word on what is no request, without a body: a problem
-//! is sent in its place.
+//! What hyper answers by itself is its word on what is no request, without a body: a problem is sent in its
+//! place.
 
 use std::io;
 use std::pin::Pin;
@@ -125,6 +125,9 @@ impl<T> Patient<T> {
     }
 }
 
+/// The header that all refusals of ours have.
+const KIND: &[u8] = b"content-type: ";
+
 impl<T: Write + Unpin> Patient<T> {
     /// Sends with limits: an error where nothing could be sent for too long.
     fn send(
@@ -141,9 +144,11 @@ impl<T: Write + Unpin> Patient<T> {
     }
 
     /// A problem in the place of what begins so, where that is hyper's own word.
-    fn refusal(&self, begin: &[u8]) -> Option<Vec<u8>> {
+    fn refusal(begin: &[u8]) -> Option<Vec<u8>> {
         let status = begin.strip_prefix(b"HTTP/1.1 ")?.first_chunk::<3>()?;
-        if self.stage.0.stage.load(Ordering::Relaxed) != OWES {
+        // Ours say of what type they are.
+        let is_ours = || begin.windows(KIND.len()).any(|part| part == KIND);
+        if !status.starts_with(b"4") || is_ours() {
             return None;
         }
         let refusal = match status {
@@ -160,7 +165,7 @@ impl<T: Write + Unpin> Patient<T> {
         begin: &[u8],
         all: usize,
     ) -> Option<Poll<io::Result<usize>>> {
-        let mut left = self.refusal.take().or_else(|| self.refusal(begin))?;
+        let mut left = self.refusal.take().or_else(|| Self::refusal(begin))?;
         while !left.is_empty() {
             match self.send(context, |inner, context| inner.poll_write(context, &left)) {
                 Poll::Ready(Ok(sent)) => drop(left.drain(..sent.min(left.len()))),
