@@ -217,7 +217,7 @@ pub(crate) fn snooze(
 pub(crate) fn put_off(
     record: &mut JobRecord,
     due: Timestamp,
-    attempt: Attempt,
+    mut attempt: Attempt,
 ) -> Result<(), IllegalEdge> {
     go(record, Edge::PutOff, delayed(due))?;
     record.order = due;
@@ -225,7 +225,7 @@ pub(crate) fn put_off(
     // An outage of many refusals would fill the history with them.
     if matches!(record.history.first(), Some(last) if matches!(last.end, AttemptEnd::NotStarted(_)))
     {
-        record.history.remove(0);
+        attempt.started = record.history.remove(0).started;
     }
     remember(record, attempt);
     Ok(())

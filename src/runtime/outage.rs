@@ -1,5 +1,6 @@
 //! An executor that takes no calls: a queue in push mode rests meanwhile.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use jobkeep_store::Backoff;
@@ -11,11 +12,14 @@ use crate::retry;
 /// The longest rest.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Half of how long a queue rests: the other half is drawn.
-const HALF: Backoff = Backoff {
-    base_ms: 500,
-    cap_ms: 30_000,
-};
+/// Half of the shortest and of the longest rest: the other half is drawn.
+const HALF_MS: RangeInclusive<u64> = 500..=30_000;
+
+/// So many refusals does an answer make up for, as retries are throttled in gRPC (proposal A6).
+const CREDIT_OF_ANSWER: u32 = 4;
+
+/// As many refusals are borne when all executors end at once.
+const MOST_CREDIT: u32 = 64;
 
 /// What a queue knows of its executor.
 ///
@@ -24,8 +28,12 @@ const HALF: Backoff = Backoff {
 ///    it, since they say nothing new.
 /// 2. Workers sleep until the rest is over, and the committer looks then.
 /// 3. A call that is answered ends the outage, whatever other calls said: the workers are woken.
+/// 4. It also makes up for some refusals to come, which then put off their own jobs only: one of several
+///    executors that is full, or gone, must not slow down the others.
 #[derive(Debug, Default)]
 pub(super) struct Outage {
+    /// Refusals that are made up for.
+    credit: u32,
     /// How many rests it has had.
     rests: u32,
     /// When the last of them was counted.
@@ -42,6 +50,10 @@ impl Outage {
         retry_after: Option<Duration>,
         seed: u64,
     ) -> Duration {
+        if let Some(left) = self.credit.checked_sub(1) {
+            self.credit = left;
+            return wait(1, seed).max(retry_after.unwrap_or_default());
+        }
         if self.rests == 0 || began > self.counted {
             self.rests += 1;
             self.counted = now;
@@ -50,6 +62,19 @@ impl Outage {
         let until = now.after(wait.min(LONGEST));
         self.until = self.until.max(Some(until));
         wait
+    }
+
+    /// A call was answered: whether it ended a rest.
+    fn answered(&mut self) -> bool {
+        let credit = (self.credit + CREDIT_OF_ANSWER).min(MOST_CREDIT);
+        let before = std::mem::replace(
+            self,
+            Self {
+                credit,
+                ..Self::default()
+            },
+        );
+        before.until.is_some()
     }
 
     /// The queue rests at this moment. One that is over is forgotten.
@@ -67,13 +92,25 @@ impl Outage {
 /// The wait after the n-th refusal in a row: half of `min(1 s * 2^(n-1), 60 s)`, and up to as much again.
 fn wait(refusals: u32, seed: u64) -> Duration {
     let doublings = refusals.saturating_sub(1).min(63);
-    let half = HALF.base_ms.saturating_mul(1 << doublings).min(HALF.cap_ms);
-    Duration::from_millis(half) + retry::delay(HALF, refusals, seed)
+    let half_ms = HALF_MS.start().saturating_mul(1 << doublings);
+    drawn(half_ms, seed ^ u64::from(refusals))
 }
 
-/// The wait of a job that was refused for its own sake: as after many refusals.
-pub(super) fn wait_alone(seed: u64) -> Duration {
-    wait(u32::MAX, seed)
+/// The wait of a job that has been refused for its own sake for so long: as long again, and up
+/// to twice that. So the times between its refusals grow without a count.
+pub(super) fn wait_alone(refused_for: Duration, seed: u64) -> Duration {
+    let half_ms = retry::millis(refused_for);
+    drawn(half_ms, seed ^ half_ms)
+}
+
+/// So long, within the bounds of a rest, and up to as much again.
+fn drawn(half_ms: u64, seed: u64) -> Duration {
+    let half_ms = half_ms.clamp(*HALF_MS.start(), *HALF_MS.end());
+    let other = Backoff {
+        base_ms: half_ms,
+        cap_ms: half_ms,
+    };
+    Duration::from_millis(half_ms) + retry::delay(other, 1, seed)
 }
 
 impl Pool {
@@ -91,8 +128,8 @@ impl Pool {
 
     /// A call of this queue was answered.
     pub(super) fn answered(&self) {
-        let rested = std::mem::take(&mut self.state.lock().outage).until;
-        if rested.is_some() {
+        let rested = self.state.lock().outage.answered();
+        if rested {
             self.work.wake_all();
         }
     }

@@ -1,5 +1,9 @@
 //! One attempt of a job that another host runs: the call, and what its end makes of the attempt.
 
+use std::time::Duration;
+
+use jobkeep_store::{Attempt, AttemptEnd, Timestamp};
+
 use super::execute::{fits, jitter_seed};
 use super::outage::wait_alone;
 use super::panics;
@@ -47,10 +51,11 @@ pub(super) fn carry(
             retry_after,
             why,
         } => {
-            let (now, seed) = (shared.clock.now().steady, jitter_seed(shared, call.job));
+            let (now, seed) = (shared.clock.now(), jitter_seed(shared, call.job));
             let wait = match refusal {
-                Refusal::OfAll => pool.refused(began, now, retry_after, seed),
-                Refusal::OfThisJob => wait_alone(seed).max(retry_after.unwrap_or_default()),
+                Refusal::OfAll => pool.refused(began, now.steady, retry_after, seed),
+                Refusal::OfThisJob => wait_alone(refused_for(&record.history, now.wall), seed)
+                    .max(retry_after.unwrap_or_default()),
             };
             Outcome::NotStarted { wait, why }
         }
@@ -60,6 +65,14 @@ pub(super) fn carry(
         }
         Carried::Unknown { why } => unknown(pool, why, deadline),
     }
+}
+
+/// Since when a job of this history has been refused again and again.
+fn refused_for(history: &[Attempt], now: Timestamp) -> Duration {
+    let refused = history.first();
+    let refused = refused.filter(|last| matches!(last.end, AttemptEnd::NotStarted(_)));
+    let since = refused.map_or(now, |first| first.started);
+    Duration::from_millis(now.0.saturating_sub(since.0))
 }
 
 /// Nobody knows what became of a call, which ends at the deadline if it still runs.

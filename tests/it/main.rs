@@ -502,7 +502,9 @@ behaviours! {
         the_rests_of_a_queue_double_up_to_a_minute
         a_refusal_that_says_when_is_heeded
         a_refusal_of_one_job_holds_up_no_other
+        a_job_refused_alone_waits_as_long_as_it_has_been_refused
         an_answer_ends_the_rest_of_its_queue
+        a_queue_rests_only_where_few_calls_are_answered
         an_executor_that_is_dead_slows_no_other_queue
         a_queue_that_rests_shuts_down;
     executing:

@@ -66,7 +66,32 @@ pub(crate) fn a_refusal_of_one_job_holds_up_no_other(place: &dyn Place) {
     line.answer(succeeded());
     manager.wait(&receipts[1], PATIENCE).unwrap();
     let wait = due_in(&waits(&manager, &receipts[0]), &clock);
-    assert!(MINUTE / 2 <= wait && wait <= MINUTE, "{wait:?}");
+    assert!(SECOND / 2 <= wait && wait <= SECOND, "{wait:?}");
+}
+
+pub(crate) fn a_job_refused_alone_waits_as_long_as_it_has_been_refused(place: &dyn Place) {
+    let (manager, line, clock) = started(place);
+    let receipt = manager.enqueue(limited("a")).unwrap();
+    let mut refused_for = Duration::ZERO;
+    for _ in 0..10 {
+        line.heard();
+        line.end(refused_alone());
+        let wait = due_in(&waits(&manager, &receipt), &clock);
+        let half = refused_for.clamp(SECOND / 2, MINUTE / 2);
+        assert!(half <= wait && wait <= 2 * half, "{wait:?} of {half:?}");
+        clock.advance(wait);
+        refused_for += wait;
+    }
+    assert!(refused_for > 3 * MINUTE, "{refused_for:?}");
+    // An attempt in between is a new beginning.
+    line.heard();
+    line.answer(End::Failed {
+        chain: vec!["failed there".into()],
+        retry_after: None,
+    });
+    line.heard();
+    line.end(refused_alone());
+    assert!(due_in(&waits(&manager, &receipt), &clock) <= SECOND);
 }
 
 pub(crate) fn an_answer_ends_the_rest_of_its_queue(place: &dyn Place) {
@@ -88,6 +113,25 @@ pub(crate) fn an_answer_ends_the_rest_of_its_queue(place: &dyn Place) {
     assert_eq!(line.heard().job, receipts[2].number().0);
     line.answer(succeeded());
     manager.wait(&receipts[2], PATIENCE).unwrap();
+}
+
+pub(crate) fn a_queue_rests_only_where_few_calls_are_answered(place: &dyn Place) {
+    let (manager, line, clock) = started(place);
+    let texts = ["a", "b", "c", "d", "e", "f", "g"];
+    let receipts = manager.enqueue_all(texts.map(limited)).unwrap();
+    line.answer(succeeded());
+    manager.wait(&receipts[0], PATIENCE).unwrap();
+    line.heard();
+    // The answer makes up for four of them.
+    for receipt in &receipts[1..=5] {
+        assert_eq!(line.heard().job, receipt.number().0);
+        line.end(refused(None));
+        assert!(due_in(&waits(&manager, receipt), &clock) <= SECOND);
+    }
+    assert!(line.is_quiet());
+    clock.advance(SECOND);
+    line.heard();
+    line.answer(succeeded());
 }
 
 pub(crate) fn an_executor_that_is_dead_slows_no_other_queue(place: &dyn Place) {

@@ -1,10 +1,10 @@
 //! Hosts and a balancer, as processes that end with the test.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Lines};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use jobkeep::http::{Client, ClientBuilder};
 use tempfile::TempDir;
@@ -19,13 +19,34 @@ pub(crate) struct Fleet {
 }
 
 /// A process that is killed when this is dropped.
-pub(crate) struct Running(Child);
+pub(crate) struct Running {
+    child: Child,
+    /// Where nobody could read it, what it says later would end it.
+    _said: Lines<BufReader<ChildStdout>>,
+}
+
+impl Running {
+    /// Starts a host, and returns when it says that it listens.
+    pub(crate) fn start(host: &mut Command) -> Self {
+        let mut child = host
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+        // A harness speaks first, where the host is a test.
+        let listens = said.any(|line| line.unwrap().contains("listens at"));
+        let running = Self { child, _said: said };
+        assert!(listens);
+        running
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
         // Already gone is gone as well.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -73,23 +94,24 @@ impl Fleet {
         client
     }
 
+    /// Where host `web-N` listens.
+    pub(crate) fn address(&self, number: usize) -> String {
+        format!("127.0.0.1:{}", self.ports[number - 1])
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Starts host `web-N` on its file, and returns when it listens.
     pub(crate) fn start(&self, number: usize) -> Running {
-        let mut child = Command::new(host())
-            .args(["--server", &format!("web-{number}")])
-            .args(["--listen", &format!("127.0.0.1:{}", self.ports[number - 1])])
+        let mut host = Command::new(host());
+        host.args(["--server", &format!("web-{number}")])
+            .args(["--listen", &self.address(number)])
             .arg("--store")
             .arg(self.folder.path().join(format!("web-{number}.redb")))
-            .env("JOBKEEP_TOKEN", TOKEN)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let said = child.stdout.take().unwrap();
-        let running = Running(child);
-        let line = BufReader::new(said).lines().next();
-        let line = line.unwrap().unwrap();
-        assert!(line.contains("listens at"), "{line}");
-        running
+            .env("JOBKEEP_TOKEN", TOKEN);
+        Running::start(&mut host)
     }
 
     /// Starts nginx before the hosts of these numbers, by the configuration that the docs show.
@@ -127,10 +149,7 @@ impl Fleet {
     fn configure(&self, hosts: &[usize]) {
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/host/nginx.conf");
         let example = fs::read_to_string(example).unwrap();
-        let hosts: Vec<_> = hosts
-            .iter()
-            .map(|number| format!("127.0.0.1:{}", self.ports[number - 1]))
-            .collect();
+        let hosts: Vec<_> = hosts.iter().map(|number| self.address(*number)).collect();
         let mut hosts = hosts.iter();
         let mut lines = Vec::new();
         let mut last = "";

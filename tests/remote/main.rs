@@ -11,5 +11,7 @@
 )]
 
 mod balancing;
+mod executor;
 mod fleet;
 mod load;
+mod pushing;

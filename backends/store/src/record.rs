@@ -304,7 +304,7 @@ pub enum AttemptEnd {
     /// The job was sent to another host, and nobody knows what became of it there: why.
     Unknown(String),
     /// The job was to be sent to another host, and was not begun there: why. Of several such ends in
-    /// a row the last is kept.
+    /// a row the last is kept, with the beginning of the first.
     NotStarted(String),
 }
 
