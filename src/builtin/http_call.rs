@@ -53,7 +53,8 @@ const TIMEOUT_MS: u64 = 30_000;
 /// ```
 ///
 /// Only `http` and `https`, and no proxy. The URL names no user, since it is not kept as a secret is. Headers
-/// that say where or how the request is sent, such as `host`, are refused.
+/// that say where or how the request is sent, such as `host`, are refused. A `POST`, `PUT` or `PATCH` without
+/// a body says `content-length: 0`.
 ///
 /// # Its end
 ///

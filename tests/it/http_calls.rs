@@ -1,104 +1,17 @@
 //! Calls of a server of the test's own.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::thread::{Builder, JoinHandle};
+use std::net::TcpListener;
+use std::process::Command;
+use std::thread::Builder;
 use std::time::Duration;
 
-use jobkeep::builtin::{HttpAnswer, HttpCall, HttpCalls};
-use jobkeep::{Completed, Manager, MemoryStore, NewJob, Reason, StateKind};
+use jobkeep::builtin::{HttpCall, HttpCalls};
+use jobkeep::{Manager, MemoryStore, Reason, StateKind};
 
-use crate::place::PATIENCE;
-
-/// Answers each connection with the next text, and gives back what was asked.
-struct Server {
-    address: SocketAddr,
-    thread: JoinHandle<Vec<String>>,
-}
-
-impl Server {
-    fn saying(answers: impl IntoIterator<Item = String>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let answers: Vec<_> = answers.into_iter().collect();
-        let answer = move |text: String| {
-            let (mut stream, _) = listener.accept().unwrap();
-            let asked = request(&mut stream);
-            // A client that has seen enough closes.
-            let _ = stream.write_all(text.as_bytes());
-            asked
-        };
-        let play = move || answers.into_iter().map(answer).collect();
-        Self {
-            address,
-            thread: Builder::new().spawn(play).unwrap(),
-        }
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
-    }
-
-    fn asked(self) -> Vec<String> {
-        self.thread.join().unwrap()
-    }
-}
-
-/// A request with its body.
-fn request(stream: &mut TcpStream) -> String {
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let (mut text, mut byte) = (Vec::new(), [0]);
-    let length = loop {
-        stream.read_exact(&mut byte).unwrap();
-        text.extend(byte);
-        if text.ends_with(b"\r\n\r\n") {
-            let head = String::from_utf8_lossy(&text).to_lowercase();
-            let length = head
-                .lines()
-                .find_map(|line| line.strip_prefix("content-length: "));
-            break length.map_or(0, |length| length.parse().unwrap());
-        }
-    };
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).unwrap();
-    text.extend(body);
-    String::from_utf8(text).unwrap()
-}
-
-fn answer(status: &str, headers: &str, body: &str) -> String {
-    let length = body.len();
-    format!(
-        "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n{body}"
-    )
-}
-
-fn local() -> HttpCalls {
-    HttpCalls::to(["127.0.0.1"]).allow_private_addresses()
-}
-
-fn run_by(calls: HttpCalls, call: HttpCall) -> Completed<HttpCall> {
-    let manager = Manager::builder(MemoryStore::new())
-        .http_calls(calls)
-        .start()
-        .unwrap();
-    let receipt = manager.enqueue(NewJob::new(call).attempts(1)).unwrap();
-    manager.wait(&receipt, PATIENCE).unwrap()
-}
-
-fn output(call: HttpCall) -> HttpAnswer {
-    run_by(local(), call).into_output().unwrap()
-}
-
-#[track_caller]
-fn assert_failed(done: Completed<HttpCall>, reason: Reason, told: &str) {
-    let failure = done.into_output().unwrap_err();
-    assert_eq!(failure.reason(), reason, "{failure}");
-    assert!(failure.message().contains(told), "{failure}");
-}
-
-fn get(url: String) -> HttpCall {
-    HttpCall::new("GET", url)
-}
+use crate::http_server::{
+    Server, accept, answer, assert_failed, get, local, output, request, run_by,
+};
 
 #[test]
 fn status_headers_and_body_are_the_output() {
@@ -122,6 +35,65 @@ fn status_headers_and_body_are_the_output() {
         asked.contains("x-id: 7\r\n") && asked.ends_with("\r\n\r\ndata"),
         "{asked}"
     );
+}
+
+/// The lines of a request that say how long its body is.
+fn lengths(asked: &str) -> Vec<&str> {
+    let said = |line: &&str| {
+        let line = line.to_lowercase();
+        line.starts_with("content-length:") || line.starts_with("transfer-encoding:")
+    };
+    asked.lines().filter(said).collect()
+}
+
+#[test]
+fn a_request_whose_method_means_a_body_says_that_it_has_none() {
+    for (method, said) in [
+        ("POST", &["content-length: 0"] as &[_]),
+        ("PUT", &["content-length: 0"]),
+        ("PATCH", &["content-length: 0"]),
+        ("GET", &[]),
+        ("HEAD", &[]),
+        ("DELETE", &[]),
+        ("OPTIONS", &[]),
+        ("PURGE", &[]),
+    ] {
+        let server = Server::saying([answer("200 OK", "", "")]);
+        output(HttpCall::new(method, server.url("/")));
+        let asked = server.asked().remove(0);
+        assert!(asked.starts_with(&format!("{method} / ")), "{asked}");
+        assert_eq!(lengths(&asked), said, "{asked}");
+    }
+}
+
+#[test]
+fn what_a_redirect_makes_of_a_request_decides_whether_it_says_so() {
+    let zero = &["content-length: 0"] as &[_];
+    let four = &["content-length: 4"] as &[_];
+    for (status, body, first, method, said) in [
+        ("301 Moved", None, zero, "GET", &[] as &[_]),
+        ("302 Found", None, zero, "GET", &[]),
+        ("303 See Other", None, zero, "GET", &[]),
+        ("307 Moved", None, zero, "POST", zero),
+        ("308 Moved", None, zero, "POST", zero),
+        ("302 Found", Some("data"), four, "GET", &[]),
+        ("307 Moved", Some("data"), four, "POST", four),
+    ] {
+        let moved = answer(status, "location: /there\r\n", "");
+        let server = Server::saying([moved, answer("200 OK", "", "")]);
+        let mut call = HttpCall::new("POST", server.url("/"));
+        if let Some(body) = body {
+            call = call.body(body);
+        }
+        output(call);
+        let asked = server.asked();
+        assert_eq!(lengths(&asked[0]), first, "{status}");
+        assert!(
+            asked[1].starts_with(&format!("{method} /there ")),
+            "{asked:?}"
+        );
+        assert_eq!(lengths(&asked[1]), said, "{status}");
+    }
 }
 
 #[test]
@@ -154,7 +126,7 @@ fn a_body_that_does_not_come_in_time_is_an_error() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let slow = Builder::new().spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
+        let mut stream = accept(&listener);
         request(&mut stream);
         stream
             .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nslow")
@@ -270,4 +242,42 @@ fn secrets_of_a_call_are_in_no_error() {
     assert!(!format!("{call:?}").contains("s3cret"));
     let failure = run_by(local(), call).into_output().unwrap_err();
     assert!(!failure.message().contains("s3cret"), "{failure}");
+}
+
+/// Set in a process whose environment names a proxy.
+const PROXIED: &str = "JOBKEEP_TEST_PROXIED";
+
+#[test]
+fn proxies_of_the_environment_are_not_used() {
+    if std::env::var_os(PROXIED).is_some() {
+        let server = Server::saying([answer("200 OK", "", "itself")]);
+        assert_eq!(output(get(server.url("/"))).body().text(), "itself");
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let proxy = format!("http://{}", listener.local_addr().unwrap());
+    for name in [
+        "http_proxy",
+        "HTTP_PROXY",
+        "https_proxy",
+        "HTTPS_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+    ] {
+        let run = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "http_calls::proxies_of_the_environment_are_not_used",
+            ])
+            .env_remove("no_proxy")
+            .env_remove("NO_PROXY")
+            .env(PROXIED, "1")
+            .env(name, &proxy)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&run.stdout);
+        assert!(run.status.success() && said.contains("1 passed"), "{run:?}");
+        assert!(listener.accept().is_err(), "{name}");
+    }
 }

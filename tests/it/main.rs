@@ -39,6 +39,12 @@ mod histories;
 mod http;
 #[cfg(feature = "http-call")]
 mod http_calls;
+#[cfg(feature = "http-call")]
+mod http_calls_stopped;
+#[cfg(feature = "http-call")]
+mod http_calls_tls;
+#[cfg(feature = "http-call")]
+mod http_server;
 mod kit;
 mod listing;
 mod lost_calls;

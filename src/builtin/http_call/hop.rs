@@ -124,6 +124,14 @@ impl Hop {
         }
     }
 
+    /// The body that is sent. An empty one says `content-length: 0`, which a request whose method means a
+    /// body has to say (RFC 9110, section 8.6).
+    pub(super) fn content(&self) -> Option<&[u8]> {
+        let means_one = matches!(self.method, Method::POST | Method::PUT | Method::PATCH);
+        let empty: Option<&[u8]> = means_one.then_some(&[]);
+        self.body.as_deref().or(empty)
+    }
+
     /// How errors name the request.
     pub(super) fn name(&self) -> String {
         format!("{} {}", self.method, origin(&self.uri))

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::time::Duration;
 
-use ureq::http::header::LOCATION;
+use ureq::http::header::{CONTENT_LENGTH, LOCATION, TRANSFER_ENCODING};
 use ureq::http::{HeaderMap, Request, Response, StatusCode};
 use ureq::tls::TlsConfig;
-use ureq::unversioned::transport::DefaultConnector;
+use ureq::unversioned::transport::{Connector, DefaultConnector};
 use ureq::{Agent, Body, Error};
 
 use super::failure::Failure;
@@ -20,12 +20,23 @@ use crate::sync::Arc;
 use crate::{Context, JobError};
 
 const USER_AGENT: &str = concat!("jobkeep/", env!("CARGO_PKG_VERSION"));
+const STOPPED: &str = "its job was told to stop";
 
 impl HttpCall {
     pub(super) fn run(&self, calls: &HttpCalls, ctx: &Context) -> Result<HttpAnswer, JobError> {
+        self.run_through(DefaultConnector::default(), calls, ctx)
+    }
+
+    /// By that way to the servers.
+    pub(super) fn run_through(
+        &self,
+        connector: impl Connector,
+        calls: &HttpCalls,
+        ctx: &Context,
+    ) -> Result<HttpAnswer, JobError> {
         let mut hop =
             Hop::of(self).map_err(|cause| JobError::permanent(format!("call: {cause}")))?;
-        let agent = self.agent(calls);
+        let agent = self.agent(connector, calls);
         let _watch = ctx.watch(Arc::new(Interrupt(agent.clone())));
         let time = Time::new(self.timeout_ms, ctx);
         for _ in 0..=REDIRECTS {
@@ -45,7 +56,7 @@ impl HttpCall {
 
     /// For this attempt alone, so that no connection is shared with another job and each is one whose
     /// address was checked.
-    fn agent(&self, calls: &HttpCalls) -> Agent {
+    fn agent(&self, connector: impl Connector, calls: &HttpCalls) -> Agent {
         let tls = TlsConfig::builder().disable_verification(!self.verify_tls);
         let config = Agent::config_builder()
             .allow_non_standard_methods(true)
@@ -62,7 +73,7 @@ impl HttpCall {
             inner: Arc::clone(&calls.resolver),
             private: calls.private,
         };
-        Agent::with_parts(config, DefaultConnector::default(), guard)
+        Agent::with_parts(config, connector, guard)
     }
 }
 
@@ -119,13 +130,18 @@ fn step(
     hop.check(calls).map_err(Failure::Lasting)?;
     // Whoever asked before the watch began did not reach the agent.
     if ctx.is_cancelled() {
-        return Err(Failure::Passing("its job was told to stop".into()));
+        return Err(Failure::Passing(STOPPED.into()));
     }
     let failed = |cause| Failure::of_call(cause, time.limit_ms());
     let response = send(agent, &hop, time.left()).map_err(failed)?;
     let status = response.status();
     if status.is_success() {
+        let framed = is_framed(response.headers());
         let answer = read(response, calls.keep_bytes).map_err(failed)?;
+        // Else the body ends where the connection does, and whoever stops the job ends that.
+        if !framed && !answer.body_cut && ctx.is_cancelled() {
+            return Err(Failure::Passing(STOPPED.into()));
+        }
         return Ok(Step::Answer(answer));
     }
     let redirects = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
@@ -136,6 +152,11 @@ fn step(
         }
         None => Err(failed_status(status, response.headers(), ctx)),
     }
+}
+
+/// The answer itself says where its body ends.
+fn is_framed(headers: &HeaderMap) -> bool {
+    headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING)
 }
 
 fn failed_status(status: StatusCode, headers: &HeaderMap, ctx: &Context) -> Failure {
@@ -151,7 +172,7 @@ fn send(agent: &Agent, hop: &Hop, left: Option<Duration>) -> Result<Response<Bod
         .configure_request(request)
         .timeout_global(left)
         .build();
-    match &hop.body {
+    match hop.content() {
         Some(body) => agent.run(request.map(|()| body)),
         None => agent.run(request),
     }
@@ -184,9 +205,7 @@ fn tell(name: &str, failure: Failure, ctx: &Context) -> JobError {
     let text = |why: String| format!("call {name}: {why}");
     match failure {
         // Its connection was ended for that.
-        Failure::Passing(_) if ctx.is_cancelled() => {
-            JobError::new(text("its job was told to stop".into()))
-        }
+        Failure::Passing(_) if ctx.is_cancelled() => JobError::new(text(STOPPED.into())),
         Failure::Passing(why) => JobError::new(text(why)),
         Failure::Lasting(why) => JobError::permanent(text(why)),
         Failure::Later(wait, why) => JobError::retry_after(wait, text(why)),
