@@ -22,6 +22,7 @@ pub(crate) struct Gate(Arc<(Mutex<State>, Condvar)>);
 struct State {
     shut: bool,
     before_it: bool,
+    reads: usize,
 }
 
 impl<S: QueueStore> GatedStore<S> {
@@ -51,6 +52,18 @@ impl Gate {
             .wait_timeout_while(state, PATIENCE, |state| !state.before_it)
             .unwrap();
         assert!(state.before_it, "no commit has come to the gate");
+    }
+
+    /// Does it, and returns when rows have been looked for so often since.
+    pub(crate) fn until_read(&self, times: usize, act: impl FnOnce()) {
+        let (state, changed) = &*self.0;
+        let enough = state.lock().unwrap().reads + times;
+        act();
+        let state = state.lock().unwrap();
+        let (state, _) = changed
+            .wait_timeout_while(state, PATIENCE, |state| state.reads < enough)
+            .unwrap();
+        assert!(state.reads >= enough, "too few rows are read");
     }
 
     /// Lets the commit through that waits, and all after it.
@@ -83,7 +96,11 @@ impl<S: QueueStore> QueueStore for GatedStore<S> {
     }
 
     fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
-        self.inner.get(key)
+        let found = self.inner.get(key);
+        let (state, changed) = &*self.gate.0;
+        state.lock().unwrap().reads += 1;
+        changed.notify_all();
+        found
     }
 
     fn scan(

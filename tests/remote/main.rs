@@ -11,6 +11,8 @@
 )]
 
 mod balancing;
+mod browser;
+mod cloud;
 mod executor;
 mod fleet;
 mod load;

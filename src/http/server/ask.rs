@@ -44,15 +44,21 @@ pub(super) async fn job(
             .transpose()
             .map_err(refused)?;
     }
-    if let Some(finished) = finished {
-        return Ok(json(StatusCode::OK, &host.finished(&receipt, &finished)));
+    loop {
+        if let Some(finished) = finished {
+            return Ok(json(StatusCode::OK, &host.finished(&receipt, &finished)));
+        }
+        let status = match manager.status_awaited(&receipt) {
+            Ok(status) => status.await,
+            Err(refused) => Err(refused),
+        };
+        let status = status.map_err(refused)?;
+        if !status.state().is_final() {
+            return Ok(json(StatusCode::OK, &show::status(&receipt, &status)));
+        }
+        // It has finished meanwhile, and is shown with what is left of it.
+        finished = manager.look(&receipt).map_err(refused)?;
     }
-    let status = match manager.status_awaited(&receipt) {
-        Ok(status) => status.await,
-        Err(refused) => Err(refused),
-    };
-    let job = show::status(&receipt, &status.map_err(refused)?);
-    Ok(json(StatusCode::OK, &job))
 }
 
 impl Host {

@@ -69,6 +69,36 @@ fn at_the_door() -> (Manager, Told, Door) {
 }
 
 #[test]
+fn a_job_that_finishes_while_it_is_asked_for_is_shown_whole() {
+    let store = GatedStore::new(MemoryStore::new());
+    let (gate, door) = (store.gate(), Door::new());
+    let inside = door.clone();
+    let manager = Manager::builder(store)
+        .handle::<Echo>(move |echo, _| {
+            inside.enter(&echo.text);
+            Ok(echo.text.clone())
+        })
+        .start()
+        .unwrap();
+    let told = serve(&manager);
+    let receipt = manager.enqueue(echo()).unwrap();
+    assert_eq!(door.arrived(), "a");
+    gate.shut();
+    door.open(1);
+    gate.reached();
+    scope(|scope| {
+        let mut asking = None;
+        // Where finished jobs are, and where the others are.
+        gate.until_read(2, || asking = Some(scope.spawn(|| job(&told, &receipt))));
+        gate.open();
+        let answer = asking.unwrap().join().unwrap();
+        assert_eq!(answer.body["state"], "succeeded");
+        assert_eq!(answer.body["payload"], json!({"text": "a"}));
+        assert_eq!(answer.body["output"], "a");
+    });
+}
+
+#[test]
 fn a_job_is_shown_wherever_it_stands() {
     let (manager, told, door) = at_the_door();
     let running = manager.enqueue(echo()).unwrap();
