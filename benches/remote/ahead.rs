@@ -11,7 +11,7 @@ use crate::traffic::Tally;
 use crate::{BATCH, Fault};
 
 /// As many batches at most have not finished.
-const AHEAD: usize = 5;
+const AHEAD: usize = 4;
 
 /// All jobs of a manager, those of one queue created as they finish.
 #[derive(Debug)]

@@ -18,6 +18,9 @@ const DEAD: &str = "dead";
 /// As many batches wait for the host that is not there.
 const WAITING: usize = 5;
 
+/// Each manager is measured so often, as a tenth of its rate is to be seen and machines are not that even.
+const ROUNDS: u32 = 8;
+
 /// What was found, of the jobs that run here.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Figures {
@@ -27,45 +30,50 @@ pub(crate) struct Figures {
     pub(crate) alone: Tally,
 }
 
-/// Both managers are kept busy in turn: the one with a local queue only, half before and half after.
+/// Both managers are kept busy in turn, while the workers of the other one sleep.
 pub(crate) fn run(folder: &Path, span: Duration) -> Result<Figures, Fault> {
-    let manager = Manager::builder(RedbStore::open(folder.join("alone.redb"))?)
-        .register::<Nothing>()
-        .queue(job::queue())
-        .start()?;
-    let mut ahead = Ahead::new(&manager, job::LOCAL);
-    ahead.feed(span / 6)?;
-    let before = ahead.feed(span / 2)?;
-    let beside_dead = beside_dead(folder, span)?;
-    ahead.feed(span / 6)?;
-    let after = ahead.feed(span / 2)?;
-    manager.shutdown(Duration::from_secs(60))?;
-    Ok(Figures {
-        waiting: WAITING * BATCH,
-        beside_dead,
-        alone: before.and(after),
-    })
-}
-
-fn beside_dead(folder: &Path, span: Duration) -> Result<Tally, Fault> {
+    let builder = |file| {
+        let store = RedbStore::open(folder.join(file))?;
+        let builder = Manager::builder(store).register::<Nothing>();
+        Ok::<_, Fault>(builder.queue(job::queue()))
+    };
     let push = Push::new(format!("http://{}", nobody()?));
-    let manager = Manager::builder(RedbStore::open(folder.join("dead.redb"))?)
-        .register::<Nothing>()
-        .queue(job::queue())
-        .queue(Queue::new(DEAD).push_to(push))
-        .start()?;
-    let mut ahead = Ahead::new(&manager, job::LOCAL);
-    ahead.feed(span / 3)?;
+    let dead = Queue::new(DEAD).push_to(push);
+    let one = builder("alone.redb")?.start()?;
+    let other = builder("dead.redb")?.queue(dead).start()?;
+    let mut alone = Ahead::new(&one, job::LOCAL);
+    let mut beside_dead = Ahead::new(&other, job::LOCAL);
+    turn(&one, &mut alone, span / 3)?;
+    turn(&other, &mut beside_dead, span / 3)?;
     // Only now, so that the first calls, which are the most, are measured.
     for _ in 0..WAITING {
-        ahead.create(DEAD)?;
+        beside_dead.create(DEAD)?;
     }
-    let tally = ahead.feed(span)?;
-    let counts = manager.counts()?;
+    let mut tallies = (Tally::default(), Tally::default());
+    for _ in 0..ROUNDS {
+        let before = turn(&one, &mut alone, span / (2 * ROUNDS))?;
+        let here = turn(&other, &mut beside_dead, span / ROUNDS)?;
+        let after = turn(&one, &mut alone, span / (2 * ROUNDS))?;
+        tallies = (tallies.0.and(here), tallies.1.and(before).and(after));
+    }
+    let counts = other.counts()?;
     if counts.failed > 0 {
         return Err(format!("somebody was there: {counts:?}").into());
     }
-    manager.shutdown(Duration::from_secs(60))?;
+    one.shutdown(Duration::from_secs(60))?;
+    other.shutdown(Duration::from_secs(60))?;
+    Ok(Figures {
+        waiting: WAITING * BATCH,
+        beside_dead: tallies.0,
+        alone: tallies.1,
+    })
+}
+
+/// One of the managers is busy for so long, and at rest before and after.
+fn turn(manager: &Manager, ahead: &mut Ahead<'_>, span: Duration) -> Result<Tally, Fault> {
+    manager.resume(job::LOCAL)?;
+    let tally = ahead.feed(span)?;
+    manager.pause_and_wait(job::LOCAL, Duration::from_secs(60))?;
     Ok(tally)
 }
 

@@ -10,7 +10,7 @@ use crate::Fault;
 use crate::job::Nothing;
 
 /// How many, in how long.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) count: u64,
     pub(crate) taken: Duration,
