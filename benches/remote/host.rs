@@ -36,10 +36,12 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    pub(crate) fn start(folder: &Path) -> Result<Self, Fault> {
+    /// Starts one that runs so many jobs of others at once.
+    pub(crate) fn start(folder: &Path, executors: usize) -> Result<Self, Fault> {
         let mut child = Command::new(std::env::current_exe()?)
             .arg("--host")
             .arg(folder)
+            .args(["--connections", &executors.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -73,10 +75,10 @@ impl Host {
         Ok(path)
     }
 
-    /// Has the plain handler answer `/ask` with what the host answers there.
-    pub(crate) fn have_plain_answer(&self, path: &str) -> Result<(), Fault> {
+    /// Has the plain handler answer `/ask` and `/execute` with what the host answers to this.
+    pub(crate) fn have_plain_answer(&self, asked: &Requests) -> Result<(), Fault> {
         let agent: Agent = Agent::config_builder().proxy(None).build().into();
-        let answer = Requests::get(&self.jobs, path).send(&agent)?;
+        let answer = asked.send(&agent)?;
         Requests::post(&self.plain, "/answer", &answer).send(&agent)?;
         Ok(())
     }
@@ -91,11 +93,12 @@ impl Drop for Host {
 }
 
 /// The host's process: until its input ends, which it does when the bench dies.
-pub(crate) fn run(folder: &Path) -> Result<(), Fault> {
+pub(crate) fn run(folder: &Path, executors: usize) -> Result<(), Fault> {
     let manager = Manager::builder(RedbStore::open(folder.join("jobs.redb"))?)
         .server("bench")
         .register::<Nothing>()
         .queue(job::queue())
+        .executors(executors)
         .retention(Retention::new())
         .start()?;
     // As many as the system has descriptors for.
@@ -131,6 +134,7 @@ async fn plain_handler(listener: TcpListener) -> io::Result<()> {
         )
         .route("/answer", post(keep))
         .route("/ask", get(ask))
+        .route("/execute", post(execute))
         .with_state(same);
     axum::serve(listener, router).await
 }
@@ -143,6 +147,11 @@ async fn keep(State(same): State<Same>, body: Bytes) -> StatusCode {
 async fn ask(State(same): State<Same>) -> impl IntoResponse {
     let (status, body) = same.lock().unwrap_or_else(PoisonError::into_inner).clone();
     answer(status, body)
+}
+
+async fn execute(same: State<Same>, body: Bytes) -> impl IntoResponse {
+    drop(body);
+    ask(same).await
 }
 
 fn answer(status: u16, body: Bytes) -> impl IntoResponse {

@@ -1,11 +1,15 @@
 //! Jobs created and asked for over HTTP on loopback, beside an axum handler that answers the same bytes;
-//! batches beside the same batches without a wire; and what a connection costs that is idle.
+//! batches beside the same batches without a wire; what a connection costs that is idle; and jobs pushed
+//! to a host that runs them, or to one that is not there.
 //! `benches/README.md` says how to read it.
 
+mod ahead;
+mod dead;
 mod host;
 mod idle;
 mod job;
 mod options;
+mod push;
 mod report;
 mod traffic;
 
@@ -48,7 +52,7 @@ fn bench() -> Result<(), Fault> {
         return Ok(());
     };
     if let Some(folder) = &options.host {
-        return host::run(folder);
+        return host::run(folder, options.connections);
     }
     let within = match &options.dir {
         Some(dir) => dir.clone(),
@@ -71,8 +75,8 @@ fn bench() -> Result<(), Fault> {
 }
 
 fn run(case: Case, options: &Options, folder: &Path) -> Result<Report, Fault> {
-    let host = Host::start(folder)?;
     let (connections, span) = (options.connections, options.span);
+    let host = Host::start(folder, connections)?;
     match case {
         Case::Create => {
             let body = job::create()?;
@@ -85,7 +89,7 @@ fn run(case: Case, options: &Options, folder: &Path) -> Result<Report, Fault> {
             let path = host.finished_job()?;
             let jobs = Requests::get(&host.jobs, &path);
             let plain = Requests::get(&host.plain, "/ask");
-            host.have_plain_answer(&path)?;
+            host.have_plain_answer(&jobs)?;
             let (here, beside) = beside(&jobs, &plain, connections, span)?;
             Ok(Report::requests(case, connections, here, beside))
         }
@@ -107,6 +111,16 @@ fn run(case: Case, options: &Options, folder: &Path) -> Result<Report, Fault> {
         Case::Idle => {
             let figures = idle::run(&host)?;
             Ok(Report::idle(&figures))
+        }
+        Case::Push => {
+            let figures = push::run(&host, folder, connections, span)?;
+            Ok(Report::push(connections, &figures))
+        }
+        Case::Dead => {
+            // Nobody is to be reached.
+            drop(host);
+            let figures = dead::run(folder, span)?;
+            Ok(Report::dead(&figures))
         }
     }
 }

@@ -11,8 +11,8 @@ pub(crate) const USAGE: &str = "\
 usage: cargo bench --features http --bench remote -- [OPTIONS]
 
 OPTIONS
-  --case C         create, batch, ask or idle; may be given again (all of them)
-  --connections N  how many at once, of create and ask (64)
+  --case C         create, batch, ask, idle, push or dead; may be given again (all of them)
+  --connections N  how many at once, of create, ask and push (64)
   --seconds S      how long to measure, after a warm-up of a third of it (3)
   --dir D          where the stores are made, and removed again (target/tmp)
   --json           print one JSON object a case, each on one line
@@ -26,10 +26,19 @@ pub(crate) enum Case {
     Batch,
     Ask,
     Idle,
+    Push,
+    Dead,
 }
 
 impl Case {
-    const ALL: [Self; 4] = [Self::Create, Self::Batch, Self::Ask, Self::Idle];
+    const ALL: [Self; 6] = [
+        Self::Create,
+        Self::Batch,
+        Self::Ask,
+        Self::Idle,
+        Self::Push,
+        Self::Dead,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -37,6 +46,8 @@ impl Case {
             Self::Batch => "batch",
             Self::Ask => "ask",
             Self::Idle => "idle",
+            Self::Push => "push",
+            Self::Dead => "dead",
         }
     }
 }

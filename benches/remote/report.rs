@@ -6,9 +6,9 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::Fault;
-use crate::idle;
 use crate::options::Case;
 use crate::traffic::Tally;
+use crate::{dead, idle, push};
 
 /// The figures of one case under their names, in their order.
 #[derive(Debug)]
@@ -53,6 +53,32 @@ impl Report {
             ("rss_before_bytes", json!(figures.rss_before)),
             ("rss_after_bytes", json!(figures.rss_after)),
             ("bytes_each", json!(rounded(figures.bytes_each(), 10.0))),
+        ])
+    }
+
+    pub(crate) fn push(connections: usize, figures: &push::Figures) -> Self {
+        let (jobs, bare) = (figures.pushed.per_s(), figures.bare.per_s());
+        let plain = figures.plain.per_s();
+        Self(vec![
+            ("case", json!(Case::Push.name())),
+            ("connections", json!(connections)),
+            ("jobs", json!(figures.pushed.count)),
+            ("jobs_per_s", json!(rounded(jobs, 10.0))),
+            ("execute_per_s", json!(rounded(bare, 10.0))),
+            ("plain_per_s", json!(rounded(plain, 10.0))),
+            ("ratio", json!(rounded(jobs / plain, 10_000.0))),
+        ])
+    }
+
+    pub(crate) fn dead(figures: &dead::Figures) -> Self {
+        let (jobs, alone) = (figures.beside_dead.per_s(), figures.alone.per_s());
+        Self(vec![
+            ("case", json!(Case::Dead.name())),
+            ("waiting", json!(figures.waiting)),
+            ("jobs", json!(figures.beside_dead.count)),
+            ("jobs_per_s", json!(rounded(jobs, 10.0))),
+            ("alone_jobs_per_s", json!(rounded(alone, 10.0))),
+            ("ratio", json!(rounded(jobs / alone, 10_000.0))),
         ])
     }
 

@@ -10,7 +10,7 @@ use crate::Fault;
 use crate::job::Nothing;
 
 /// How many, in how long.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) count: u64,
     pub(crate) taken: Duration,
@@ -54,7 +54,7 @@ impl Requests {
 
     /// Sends it on so many connections at once, each of which waits for its answer.
     pub(crate) fn run(&self, connections: usize, span: Duration) -> Result<Tally, Fault> {
-        by_threads(connections, span, || {
+        by_threads(connections, span, |_| {
             let agent: Agent = Agent::config_builder().proxy(None).build().into();
             move || self.send(&agent).map(|_| 1)
         })
@@ -72,6 +72,15 @@ impl Requests {
     }
 }
 
+/// Each of the requests on a connection of its own.
+pub(crate) fn apart(requests: &[Requests], span: Duration) -> Result<Tally, Fault> {
+    by_threads(requests.len(), span, |place| {
+        let agent: Agent = Agent::config_builder().proxy(None).build().into();
+        let request = requests.get(place);
+        move || request.map_or(Ok(0), |request| request.send(&agent).map(|_| 1))
+    })
+}
+
 /// Batches without a wire.
 pub(crate) fn local(
     manager: &Manager,
@@ -79,7 +88,7 @@ pub(crate) fn local(
     batch: usize,
     span: Duration,
 ) -> Result<Tally, Fault> {
-    by_threads(threads, span, || {
+    by_threads(threads, span, |_| {
         move || {
             manager.enqueue_all((0..batch).map(|_| Nothing::new()))?;
             Ok(1)
@@ -87,18 +96,19 @@ pub(crate) fn local(
     })
 }
 
-/// Each thread makes what it does and does it until the time is over.
+/// Each thread makes what it does, by its place among them, and does it until the time is over.
 fn by_threads<A: FnMut() -> Result<u64, Fault>>(
     threads: usize,
     span: Duration,
-    make: impl Fn() -> A + Sync,
+    make: impl Fn(usize) -> A + Sync,
 ) -> Result<Tally, Fault> {
     let begun = Instant::now();
+    let make = &make;
     let counts = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..threads)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut act = make();
+            .map(|place| {
+                scope.spawn(move || {
+                    let mut act = make(place);
                     let mut count = 0;
                     while begun.elapsed() < span {
                         count += act()?;

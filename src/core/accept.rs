@@ -42,7 +42,8 @@ impl Engine {
             }
             if let Some(record) = job.record.take() {
                 self.observe(|at| Event::accepted(number, &record, at));
-                self.fresh.keep(number, record, self.schedule.ready_count());
+                let waiting = self.schedule.ready_in(job.line.queue);
+                self.fresh.keep(number, record, waiting);
             }
             self.live += 1;
             self.file_live(number, job);

@@ -5,8 +5,9 @@ use jobkeep_store::{JobNumber, JobRecord};
 /// Records of jobs that were accepted a moment ago, by number, so that the worker who runs one of
 /// them need not read it back from the store.
 ///
-/// Only where few jobs wait: behind many, a record would be in the way for long and be read back
-/// all the same.
+/// Only where few jobs of its queue wait: behind many, a record would be in the way for long and be read
+/// back all the same. Those of other queues are none of its business: a queue that rests or is paused may
+/// have any number of them, for long.
 #[derive(Debug, Default)]
 pub(crate) struct Fresh {
     from: u64,
@@ -17,9 +18,9 @@ pub(crate) struct Fresh {
 const MOST: usize = 4_096;
 
 impl Fresh {
-    /// Keeps the record of a job just accepted, where no more than a few wait.
-    pub(crate) fn keep(&mut self, number: JobNumber, record: Box<JobRecord>, waiting: u64) {
-        if waiting >= MOST as u64 {
+    /// Keeps the record of a job just accepted, where no more than a few wait in its queue.
+    pub(crate) fn keep(&mut self, number: JobNumber, record: Box<JobRecord>, waiting: usize) {
+        if waiting >= MOST {
             return;
         }
         while matches!(self.records.front(), Some(None)) || self.records.len() >= MOST {

@@ -237,6 +237,12 @@ impl Schedule {
         self.ready_count
     }
 
+    /// How many are ready in one queue.
+    pub(crate) fn ready_in(&self, queue: u16) -> usize {
+        let lines = self.ready.get(usize::from(queue));
+        lines.map_or(0, |lines| lines.iter().map(BTreeSet::len).sum())
+    }
+
     pub(crate) fn later_count(&self) -> u64 {
         (self.by_wall.len() + self.by_delay.len()) as u64
     }

@@ -1,7 +1,9 @@
 use std::collections::HashSet;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
 use jobkeep::{Codec, Enqueue, Job, Manager, NewJob, Queue, StateKind};
+use jobkeep_store::conformance::Operation;
 use serde::{Deserialize, Serialize};
 
 use crate::place::{
@@ -225,6 +227,32 @@ pub(crate) fn a_thousand_jobs_of_many_threads_all_run_once(place: &dyn Place) {
     let ran = ran.lock().unwrap();
     assert_eq!(ran.len(), 1_000);
     assert_eq!(ran.iter().collect::<HashSet<_>>().len(), 1_000);
+}
+
+/// Thousands that waited for a host which was away had each job of the other queues read back from the
+/// store.
+pub(crate) fn a_job_is_not_read_back_because_many_wait_in_another_queue(place: &dyn Place) {
+    let store = place.open();
+    let faults = store.faults();
+    let (tell, told) = channel();
+    let manager = Manager::builder(store)
+        .queue(Queue::new("default").workers(1))
+        .queue(Queue::new("idle").workers(0))
+        .handle::<Work>({
+            let faults = faults.clone();
+            move |_, _| {
+                tell.send(faults.count(Operation::Get)).unwrap();
+                Ok(String::new())
+            }
+        })
+        .start()
+        .unwrap();
+    let idle = |_| NewJob::new(work("waits")).queue("idle");
+    manager.enqueue_all((0..5_000).map(idle)).unwrap();
+    let before = faults.count(Operation::Get);
+    manager.enqueue(work("runs")).unwrap();
+    // Nobody waits for the job meanwhile, who would read as well.
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), before);
 }
 
 pub(crate) fn counts_follow_the_jobs(place: &dyn Place) {

@@ -110,6 +110,7 @@ behaviours! {
         a_bincode_job_goes_round
         a_job_is_queued_through_the_trait
         a_thousand_jobs_of_many_threads_all_run_once
+        a_job_is_not_read_back_because_many_wait_in_another_queue
         counts_follow_the_jobs;
     ordering:
         urgent_runs_before_high_before_normal_before_low

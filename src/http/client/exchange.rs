@@ -8,9 +8,11 @@ use serde::de::DeserializeOwned;
 use ureq::config::Config;
 use ureq::http::{Method, Response, StatusCode, header};
 use ureq::tls::{RootCerts, TlsConfig};
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, AsSendBody, Body, SendBody, Timeout};
 
 use super::super::problem::{Code, Problem};
+use super::lookup::Lookup;
 
 /// Sends requests, over connections that are kept.
 pub(super) struct Exchange {
@@ -102,7 +104,7 @@ impl Exchange {
             .max_response_header_size(32 << 10)
             .build();
         Self {
-            agent: config.new_agent(),
+            agent: Agent::with_parts(config, DefaultConnector::default(), Lookup::default()),
             authorization: token.map(|token| format!("Bearer {token}")),
             timeout,
         }

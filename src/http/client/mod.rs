@@ -5,6 +5,7 @@ mod ask;
 mod builder;
 mod create;
 mod exchange;
+mod lookup;
 mod pool;
 mod push;
 mod read;
