@@ -172,7 +172,7 @@ impl Builder {
 
     /// How many jobs of other hosts run here at once, on threads of their own that no job of this store
     /// takes: those that hosts with a [queue in push mode](crate::Queue) send to `POST /v1/execute`. None by
-    /// default: then every such job is refused.
+    /// default: then every such job is refused (`no_executors`).
     pub fn executors(mut self, threads: usize) -> Self {
         self.config.executors = threads;
         self

@@ -47,7 +47,7 @@ pub struct Call<'a> {
     pub payload: &'a [u8],
     /// Which attempt it is, from 1.
     pub attempt: u32,
-    /// In how many milliseconds from now it is to end.
+    /// In how many milliseconds from now it is to end: 24 hours at most.
     pub deadline_ms: u64,
 }
 
@@ -145,6 +145,8 @@ pub struct Foreign {
 /// Why an executor did not begin a job. Nothing of it ran, and nothing will.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
+    /// The host runs jobs of its own store only.
+    NoExecutors,
     /// Every executor has a job.
     Full {
         /// How long to wait at least.
@@ -163,7 +165,7 @@ impl Refused {
     /// How much it speaks of.
     pub fn refusal(&self) -> Refusal {
         match self {
-            Self::Full { .. } | Self::ShutDown => Refusal::OfAll,
+            Self::NoExecutors | Self::Full { .. } | Self::ShutDown => Refusal::OfAll,
             Self::Busy | Self::UnknownName => Refusal::OfThisJob,
         }
     }
@@ -172,6 +174,7 @@ impl Refused {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::NoExecutors => "the host has no executors, and runs jobs of its own only",
             Self::Full { .. } => "every executor of the host has a job",
             Self::Busy => "the job still runs there",
             Self::UnknownName => "no handler is registered there under the job's name",
@@ -194,15 +197,21 @@ pub enum OnUnknown {
 /// one, so that it is known when nobody runs the job any more.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The longest that a pushed attempt may take, whatever is asked for. Executors refuse longer deadlines, so
+/// that no thread of theirs, and no connection, is taken for good.
+pub(crate) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// How much longer than its deadline a carrier may take to say what it knows.
 pub const RETURN_GRACE: Duration = Duration::from_secs(5);
 
 /// How many jobs of a queue in push mode are in flight at once, by default.
 pub(crate) const IN_FLIGHT: usize = 64;
 
-/// How long a pushed attempt may take, where job and queue ask for so much.
+/// How long a pushed attempt may take, where job and queue ask for so much. Whoever waits for the end of
+/// one counts by this: the call, the attempt, and the opening of a store with calls in flight.
 pub(crate) fn timeout_ms(asked: Option<u64>) -> u64 {
-    asked.filter(|ms| *ms > 0).unwrap_or(millis(TIMEOUT))
+    let asked = asked.filter(|ms| *ms > 0);
+    asked.unwrap_or(millis(TIMEOUT)).min(millis(LONGEST))
 }
 
 /// What a queue in push mode is told.
@@ -221,8 +230,8 @@ impl Queue {
     /// rests, unless another of its calls is answered meanwhile.
     ///
     /// The executor's attempt has no checkpoints, follows up with no jobs, and shows no progress here; a
-    /// request to cancel it is kept and does not reach it. Its time-out is the job's or the queue's, and
-    /// a minute where these have none.
+    /// request to cancel it is kept and does not reach it. Its time-out is the job's or the queue's, a
+    /// minute where these have none, and 24 hours at most.
     pub(crate) fn push_through(mut self, carrier: Arc<dyn Carry>) -> Self {
         self.push = Some(Push { carrier });
         self

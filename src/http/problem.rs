@@ -85,8 +85,10 @@ codes! {
     OutcomeUnknown = 500 "outcome_unknown";
     /// Something failed that should not.
     Internal = 500 "internal";
-    /// The inbox is full, or as many wait as may.
+    /// The inbox is full, every executor has a job, or as many connections are open as may.
     Full = 503 "full";
+    /// The host runs no jobs of other hosts.
+    NoExecutors = 503 "no_executors";
     /// The host shuts down.
     ShuttingDown = 503 "shutting_down";
     /// The store refuses writes at the moment.

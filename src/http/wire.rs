@@ -283,7 +283,8 @@ pub(super) struct Execute {
     pub(super) store: String,
     /// Its number there.
     pub(super) job: u64,
-    /// The claim of this attempt, for logs: another one for each.
+    /// The claim of this attempt, for logs: another one for each. The tag of the store's opening, as 16
+    /// hexadecimal digits, `-` and a number.
     pub(super) token: String,
     pub(super) name: String,
     /// Its value, as JSON. This or `bincode`.
@@ -298,7 +299,7 @@ pub(super) struct Execute {
     pub(super) bincode: Option<String>,
     /// From 1.
     pub(super) attempt: u32,
-    /// In how many milliseconds it is to be answered.
+    /// In how many milliseconds it is to be answered: 24 hours at most.
     pub(super) deadline_ms: u64,
 }
 

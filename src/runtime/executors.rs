@@ -373,6 +373,10 @@ impl Shared {
         foreign: Foreign,
         done: impl FnOnce(Answer) + Send + 'static,
     ) -> Result<(), Refused> {
+        // Whatever the job: no other would be taken in either.
+        if self.executors.threads == 0 {
+            return Err(Refused::NoExecutors);
+        }
         if !self.registry.knows(&foreign.name) {
             return Err(Refused::UnknownName);
         }

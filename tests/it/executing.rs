@@ -229,10 +229,14 @@ pub(crate) fn a_host_without_executors_runs_no_foreign_job(place: &dyn Place) {
     let manager = succeeding(host(place, 0, &ManualClock::new()))
         .start()
         .unwrap();
-    let full = Refused::Full {
-        retry_after: SECOND,
+    let unknown = Foreign {
+        name: "unknown".into(),
+        ..foreign(2)
     };
-    assert_eq!(sent(&manager, foreign(1)).unwrap_err(), full);
+    for foreign in [foreign(1), unknown] {
+        assert_eq!(sent(&manager, foreign).unwrap_err(), Refused::NoExecutors);
+    }
+    assert_eq!(Refused::NoExecutors.refusal(), Refusal::OfAll);
 }
 
 pub(crate) fn foreign_jobs_take_no_worker_and_own_jobs_no_executor(place: &dyn Place) {

@@ -496,6 +496,7 @@ behaviours! {
         a_refused_call_spends_no_attempt_and_is_kept_once
         a_pushed_job_that_is_cancelled_meanwhile_is_not_sent_again
         a_call_in_flight_when_its_process_dies_is_sent_again_after_its_time_out
+        a_pushed_attempt_takes_a_day_at_most_whatever_is_asked_for
         pushed_jobs_are_no_suspects
         an_observer_hears_why_a_call_comes_again
         a_kit_carries_jobs_on_the_callers_thread;

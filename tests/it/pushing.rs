@@ -287,6 +287,7 @@ pub(crate) fn a_call_ends_by_the_time_out_of_its_job_or_queue_or_in_a_minute(pla
         (no_limit(), 60_000),
         (NewJob::new(work("a")).queue("slow"), 3_600_000),
         (no_limit().queue("slow"), 60_000),
+        (limited("a").timeout(25 * HOUR), 86_400_000),
     ] {
         line.answer(succeeded());
         manager.enqueue(job).unwrap();
@@ -373,6 +374,28 @@ pub(crate) fn a_call_in_flight_when_its_process_dies_is_sent_again_after_its_tim
     line.answer(succeeded());
     let done = manager.wait(&receipt, PATIENCE).unwrap();
     assert_eq!((done.attempts(), done.interruptions()), (1, 1));
+}
+
+pub(crate) fn a_pushed_attempt_takes_a_day_at_most_whatever_is_asked_for(place: &dyn Place) {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let (line, clock) = (Line::new(), ManualClock::new());
+    let endless = || queue(&line).timeout(1_000_000 * DAY);
+    let manager = builder(place, endless(), &clock).start().unwrap();
+    let long = NewJob::new(work("a")).backoff(Duration::ZERO, Duration::ZERO);
+    let receipt = manager.enqueue(long).unwrap();
+    assert_eq!(line.heard().deadline_ms, 86_400_000);
+    line.end(lost());
+    let status = waits(&manager, &receipt);
+    assert_eq!((status.attempts(), due_in(&status, &clock)), (1, DAY));
+    clock.advance(DAY);
+    assert_eq!(line.heard().attempt, 2);
+    // So long its next start waits too, where the process dies meanwhile.
+    manager.shutdown(Duration::ZERO).unwrap();
+    line.answer(succeeded());
+    let manager = builder(place, endless(), &clock).start().unwrap();
+    until_nothing_is_stuck(&manager);
+    let status = manager.status(&receipt).unwrap();
+    assert_eq!((status.attempts(), due_in(&status, &clock)), (1, DAY));
 }
 
 pub(crate) fn pushed_jobs_are_no_suspects(place: &dyn Place) {

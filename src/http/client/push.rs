@@ -101,7 +101,8 @@ impl Queue {
     ///
     /// Calls wait on threads of this queue alone: 64 by default, and [`workers`](Self::workers) sets how many
     /// are in flight at once. An attempt's [time-out](crate::Policy::timeout), the queue's, or else a minute,
-    /// is the call's deadline.
+    /// is the call's deadline: at most 24 hours, whatever these say. A job that takes longer is run where it
+    /// is kept.
     ///
     /// - *Refused or not reached*: nothing has begun there, and no attempt is spent. The job comes again
     ///   after 1 second, then 2, 4 and so on up to 60, half of each drawn, or later where the host says so.
@@ -183,18 +184,18 @@ fn refused(answer: &Answer) -> Carried {
         let why = format!("{} came, and not from a host", answer.status);
         return Carried::Unknown { why };
     };
-    let why = format!(
-        "refused with {} ({}): {detail}",
-        answer.status,
-        code.as_str()
-    );
+    let told = format!("{} ({})", answer.status, code.as_str());
     let refusal = match code {
-        Code::OutcomeUnknown | Code::Internal => return Carried::Unknown { why },
+        Code::OutcomeUnknown | Code::Internal => {
+            let why = format!("{told} came: {detail}");
+            return Carried::Unknown { why };
+        }
         Code::Busy | Code::UnknownName | Code::Undecodable | Code::Malformed | Code::TooLarge => {
             Refusal::OfThisJob
         }
         _ => Refusal::OfAll,
     };
+    let why = format!("refused with {told}: {detail}");
     not_started(refusal, answer.retry_after, why)
 }
 

@@ -86,6 +86,7 @@ fn by_host(code: Code, problem: &Problem) -> Refused {
         | Code::Busy
         | Code::UnknownName
         | Code::NotRemote
+        | Code::NoExecutors
         | Code::Internal => Kind::Host,
         Code::BadReceipt => Kind::BadReceipt,
         Code::Unauthorized | Code::Forbidden => Kind::Remote(Remote::Denied),
@@ -113,7 +114,11 @@ fn by_host(code: Code, problem: &Problem) -> Refused {
         Code::TooSlow | Code::StoreRefuses => UNREACHABLE,
     };
     let fate = match code {
-        Code::Full | Code::ShuttingDown | Code::StoreRefuses | Code::TooSlow => Fate::NotNow,
+        Code::Full
+        | Code::NoExecutors
+        | Code::ShuttingDown
+        | Code::StoreRefuses
+        | Code::TooSlow => Fate::NotNow,
         Code::OutcomeUnknown | Code::Internal => Fate::Garbled,
         _ => Fate::Refused,
     };

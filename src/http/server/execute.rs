@@ -16,7 +16,7 @@ use super::Host;
 use super::answer::{Refusal, json};
 use super::body::{decoded, read};
 use super::guard::Role;
-use crate::carry::{Answer, End, Foreign, Refused};
+use crate::carry::{Answer, End, Foreign, LONGEST, Refused};
 use crate::retry::millis;
 use crate::{Codec, JobNumber};
 
@@ -45,6 +45,7 @@ pub(super) async fn execute(
 
 fn refusal(refused: &Refused) -> Refusal {
     let code = match refused {
+        Refused::NoExecutors => Code::NoExecutors,
         Refused::Full { .. } => Code::Full,
         Refused::Busy => Code::Busy,
         Refused::UnknownName => Code::UnknownName,
@@ -53,7 +54,8 @@ fn refusal(refused: &Refused) -> Refusal {
     let refusal = Refusal::new(code, refused);
     match refused {
         Refused::Full { retry_after } => refusal.retry_after(retry_after.as_secs().max(1)),
-        Refused::ShutDown => refusal.retry_after(1),
+        // Another host behind the same address may take it, and who pushes waits longer each time.
+        Refused::NoExecutors | Refused::ShutDown => refusal.retry_after(1),
         Refused::Busy | Refused::UnknownName => refusal,
     }
 }
@@ -72,17 +74,40 @@ fn foreign(call: wire::Execute) -> Result<Foreign, Refusal> {
         }
         _ => return Err(malformed("one of `payload` and `bincode` is to be given")),
     };
-    let is_digits = call.store.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let store = Some(&call.store).filter(|_| is_digits && call.store.len() == 32);
-    let store = store.and_then(|digits| u128::from_str_radix(digits, 16).ok());
+    let store =
+        hexadecimal(&call.store, 32).and_then(|digits| u128::from_str_radix(digits, 16).ok());
+    let store = store.ok_or_else(|| malformed("`store` has 32 hexadecimal digits"))?;
+    if !is_token(&call.token) {
+        return Err(malformed(
+            "`token` has 16 hexadecimal digits, `-` and a number",
+        ));
+    }
+    if call.deadline_ms > millis(LONGEST) {
+        let why = format!("`deadline_ms` is at most {}: 24 hours", millis(LONGEST));
+        return Err(malformed(&why));
+    }
     Ok(Foreign {
-        store: StoreId(store.ok_or_else(|| malformed("`store` has 32 hexadecimal digits"))?),
+        store: StoreId(store),
         job: JobNumber(call.job),
         name: call.name,
         codec,
         payload,
         attempt: call.attempt.max(1),
         deadline_ms: call.deadline_ms,
+    })
+}
+
+/// The text, where it is so many digits.
+fn hexadecimal(text: &str, length: usize) -> Option<&str> {
+    let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    Some(text).filter(|text| text.len() == length && text.bytes().all(is_digit))
+}
+
+/// Whether it has the form of a claim: the tag of an opening and a number counted since then.
+fn is_token(text: &str) -> bool {
+    text.split_once('-').is_some_and(|(opening, sequence)| {
+        let is_number = sequence.bytes().all(|byte| byte.is_ascii_digit());
+        hexadecimal(opening, 16).is_some() && is_number && sequence.parse::<u64>().is_ok()
     })
 }
 

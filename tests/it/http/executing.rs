@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use jobkeep::http::{Push, Role};
+use jobkeep::testing::ManualClock;
 use jobkeep::{
-    AttemptEnd, Builder, Context, Job, JobError, Manager, MemoryStore, NewJob, OnUnknown, Queue,
-    Reason, Receipt, Run, StateKind,
+    AttemptEnd, Builder, Context, Job, JobError, Manager, MemoryStore, NewJob, Queue, Reason,
+    Receipt, Run, StateKind,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::client_script::{Scripted, Step, answer as page};
-use super::wire::{Told, post, send, started};
+use super::wire::{Answer, Told, post, send, started};
 use crate::place::PATIENCE;
 
 /// A job that ends as it says.
@@ -50,23 +50,42 @@ fn ends(how: &str) -> Ends {
 /// A host that executes, and does not know of any queue but its own.
 fn executor(threads: usize) -> (Manager, Told) {
     let builder = Manager::builder(MemoryStore::new()).register::<Ends>();
-    let manager = builder.executors(threads).start().unwrap();
+    serving(builder.executors(threads))
+}
+
+/// The host that is built so.
+pub(crate) fn serving(builder: Builder) -> (Manager, Told) {
+    let manager = builder.start().unwrap();
     let told = started(&manager, |server| {
         server.token("execute-it", [Role::Execute])
     });
     (manager, told)
 }
 
-fn to(told: &Told) -> Push {
+/// A call of that store's job.
+pub(crate) fn call(store: &str, job: u64, name: &str, payload: &Value) -> Value {
+    json!({
+        "store": store, "job": job, "token": "0000000000000001-1", "name": name, "payload": payload,
+        "attempt": 1, "deadline_ms": 30_000
+    })
+}
+
+pub(crate) fn execute(told: &Told, call: &Value) -> Answer {
+    let headers = "content-type: application/json\r\nauthorization: Bearer execute-it\r\n";
+    let to = told.serving.address();
+    send(to, "POST", "/v1/execute", headers, &call.to_string())
+}
+
+pub(crate) fn to(told: &Told) -> Push {
     Push::new(format!("http://{}", told.serving.address())).token("execute-it")
 }
 
 /// A host that pushes, and has registered nothing.
-fn pusher(queue: Queue) -> Builder {
+pub(crate) fn pusher(queue: Queue) -> Builder {
     Manager::builder(MemoryStore::new()).queue(queue)
 }
 
-fn default() -> Queue {
+pub(crate) fn default() -> Queue {
     Queue::new("default").workers(4)
 }
 
@@ -138,7 +157,7 @@ fn who_is_refused_or_not_reached_spends_no_attempt() {
     let nowhere = format!("http://{}", closed.local_addr().unwrap());
     drop(closed);
     let cases = [
-        (to(&told), "refused with 503 (full): "),
+        (to(&told), "refused with 503 (no_executors): "),
         (
             to(&unknown).token("another"),
             "refused with 401 (unauthorized): ",
@@ -146,7 +165,9 @@ fn who_is_refused_or_not_reached_spends_no_attempt() {
         (Push::new(nowhere), "Connection refused"),
     ];
     for (push, told) in cases {
-        let manager = pusher(default().push_to(push)).start().unwrap();
+        // So that it is not sent again before the test has looked.
+        let builder = pusher(default().push_to(push)).clock(ManualClock::new());
+        let manager = builder.start().unwrap();
         let receipt = manager.enqueue(ends("well")).unwrap();
         let why = put_off(&manager, &receipt);
         assert!(why.contains(told), "{why}");
@@ -162,7 +183,8 @@ fn a_job_of_a_type_that_the_executor_does_not_know_holds_up_no_other() {
         type Output = ();
     }
     let (_executor, told) = executor(2);
-    let manager = pusher(default().push_to(to(&told))).start().unwrap();
+    let builder = pusher(default().push_to(to(&told))).clock(ManualClock::new());
+    let manager = builder.start().unwrap();
     let strange = manager.enqueue(Strange).unwrap();
     let why = put_off(&manager, &strange.untyped().typed());
     assert!(
@@ -174,35 +196,29 @@ fn a_job_of_a_type_that_the_executor_does_not_know_holds_up_no_other() {
 }
 
 #[test]
-fn a_call_whose_answer_is_lost_has_an_unknown_end() {
-    for lost in [Step::HangUp, Step::Say(page(502, "", "<html>"))] {
-        let host = Scripted::new([lost]);
-        let queue = default().push_to(host.url()).on_unknown(OnUnknown::Fail);
-        let manager = pusher(queue).start().unwrap();
-        let receipt = manager.enqueue(ends("well")).unwrap();
-        let done = manager.wait(&receipt, PATIENCE).unwrap();
-        assert_eq!(done.attempts(), 1);
-        assert!(matches!(done.history()[0].end, AttemptEnd::Unknown(_)));
-        assert_eq!(done.into_output().unwrap_err().reason(), Reason::Unknown);
-    }
-}
-
-#[test]
 fn what_is_no_call_is_refused_and_nothing_runs() {
     let (_executor, told) = executor(1);
-    let address = told.serving.address();
-    let call = |change: &str, to: serde_json::Value| {
-        let mut call = json!({
-            "store": "00000000000000000000000000000001", "job": 1, "token": "1-1", "name": "ends",
-            "payload": {"how": "well", "runs": 0}, "attempt": 1, "deadline_ms": 60_000
-        });
+    let call = |change: &str, to: Value| {
+        let payload = json!({"how": "well", "runs": 0});
+        let mut call = call("00000000000000000000000000000001", 1, "ends", &payload);
         call[change] = to;
-        let headers = "content-type: application/json\r\nauthorization: Bearer execute-it\r\n";
-        send(address, "POST", "/v1/execute", headers, &call.to_string())
+        execute(&told, &call)
     };
     for (field, to, status, code) in [
         ("store", json!("x"), 400, "malformed"),
         ("job", json!(-1), 400, "malformed"),
+        ("token", json!("1-1"), 400, "malformed"),
+        ("token", json!("0000000000000001"), 400, "malformed"),
+        ("token", json!("000000000000000G-1"), 400, "malformed"),
+        ("token", json!("0000000000000001-"), 400, "malformed"),
+        ("token", json!("0000000000000001-+1"), 400, "malformed"),
+        (
+            "token",
+            json!("0000000000000001-99999999999999999999"),
+            400,
+            "malformed",
+        ),
+        ("deadline_ms", json!(86_400_001_u64), 400, "malformed"),
         ("else", json!(1), 400, "malformed"),
         ("bincode", json!("AA=="), 400, "malformed"),
         ("name", json!("nobody"), 422, "unknown_name"),
@@ -214,6 +230,13 @@ fn what_is_no_call_is_refused_and_nothing_runs() {
             "{field}"
         );
     }
+    let answer = call("deadline_ms", json!(u64::MAX));
+    assert_eq!(
+        answer.body["detail"],
+        "`deadline_ms` is at most 86400000: 24 hours"
+    );
+    let answer = call("deadline_ms", json!(86_400_000));
+    assert_eq!(answer.body["output"], "run 1");
     let answer = call("payload", json!({"how": 1}));
     assert_eq!(
         (answer.status, &answer.body["end"]["kind"]),
@@ -222,7 +245,10 @@ fn what_is_no_call_is_refused_and_nothing_runs() {
     let answer = call("job", json!(2));
     assert_eq!(answer.body["output"], "run 1");
     assert_eq!(answer.body["payload"], json!({"how": "well", "runs": 1}));
-    assert_eq!(post(address, "/v1/execute", "{}").status, 401);
+    assert_eq!(
+        post(told.serving.address(), "/v1/execute", "{}").status,
+        401
+    );
 }
 
 #[test]

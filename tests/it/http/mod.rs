@@ -9,6 +9,8 @@ mod client_script;
 mod client_tls;
 mod creating;
 mod executing;
+mod executing_limits;
+mod executing_lost;
 mod guarding;
 mod hostile;
 mod wire;
