@@ -1,5 +1,5 @@
-//! Hosts behind a real balancer. Needs nginx, and the example `host` built: `scripts/test-remote` sees to
-//! both.
+//! Hosts behind a real balancer, and a page before them in a real browser. What this needs (nginx, chromium,
+//! Python, two examples built) `scripts/test-remote` sees to.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,6 +12,7 @@
 
 mod balancing;
 mod browser;
+mod clients;
 mod cloud;
 mod executor;
 mod fleet;
