@@ -1,7 +1,7 @@
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use jobkeep::{Builder, Context, Job, JobError, Queue, Run};
+use jobkeep::{Builder, Context, Job, JobError, Run};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -9,7 +9,6 @@ use crate::thumbnail::Thumbnail;
 
 pub(crate) fn register(builder: Builder) -> Builder {
     builder
-        .queue(Queue::new("default").workers(4))
         .register::<Echo>()
         .register::<Sleep>()
         .register::<Fail>()

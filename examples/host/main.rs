@@ -25,8 +25,8 @@ use std::process::ExitCode;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use jobkeep::http::Server;
-use jobkeep::{Manager, RedbStore};
+use jobkeep::http::{Push, Server};
+use jobkeep::{Manager, Queue, RedbStore};
 
 use crate::options::{Command, Options};
 
@@ -60,13 +60,25 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         server,
         store,
         tokens,
+        executors,
+        push,
         verbose,
     } = options;
     let opened = RedbStore::open(&store).map_err(|cause| {
         format!("{cause}: give another --store, or look at this one with the example fsck")
     })?;
+    let queue = Queue::new("default");
+    let queue = match push {
+        Some(url) => {
+            let shown = tokens.first().map(|(secret, _)| secret);
+            queue.push_to(shown.into_iter().fold(Push::new(url), Push::token))
+        }
+        None => queue.workers(4),
+    };
     let builder = Manager::builder(opened)
         .server(&server)
+        .queue(queue)
+        .executors(executors)
         .payload_limit(PAYLOAD_BYTES)
         .output_limit(PAYLOAD_BYTES);
     let manager = jobs::register(builder).start()?;

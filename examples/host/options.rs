@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use jobkeep::http::Role;
 use lexopt::prelude::{Long, Short, ValueExt};
 
-pub(crate) const USAGE: &str =
-    "host --server NAME --store FILE [--listen ADDRESS] [--token [ROLES:]TOKEN]... [--verbose]";
+pub(crate) const USAGE: &str = "host --server NAME --store FILE [--listen ADDRESS] \
+     [--token [ROLES:]TOKEN]... [--executors N] [--push URL] [--verbose]";
 
 pub(crate) const HELP: &str = "\
 One host: queues the jobs that it is sent on itself, runs them, and answers who asks for them.
@@ -18,6 +18,9 @@ Usage: host --server NAME --store FILE [OPTIONS]
   --token ROLES:TOKEN
                     only for these roles, with commas between: create, read,
                     operate, execute
+  --executors N     runs N jobs at once for hosts that push theirs (0)
+  --push URL        has the hosts behind this URL run its jobs, and shows them its
+                    first token
   --verbose         a line for each request on standard error
   --help            this
 
@@ -41,6 +44,8 @@ pub(crate) struct Options {
     pub(crate) server: String,
     pub(crate) store: PathBuf,
     pub(crate) tokens: Vec<(String, Vec<Role>)>,
+    pub(crate) executors: usize,
+    pub(crate) push: Option<String>,
     pub(crate) verbose: bool,
 }
 
@@ -55,7 +60,7 @@ pub(crate) fn parse() -> Result<Command, lexopt::Error> {
     let (mut server, mut store) = (None, None);
     let mut listen = String::from("127.0.0.1:8081");
     let mut tokens = Vec::new();
-    let mut verbose = false;
+    let (mut executors, mut push, mut verbose) = (0, None, false);
     if let Some(text) = std::env::var_os("JOBKEEP_TOKEN") {
         let text = text.to_str().ok_or("JOBKEEP_TOKEN: it is no text")?;
         tokens.push(token(text)?);
@@ -67,6 +72,8 @@ pub(crate) fn parse() -> Result<Command, lexopt::Error> {
             Long("store") => store = Some(arguments.value()?.into()),
             Long("listen") => listen = arguments.value()?.string()?,
             Long("token") => tokens.push(token(&arguments.value()?.string()?)?),
+            Long("executors") => executors = arguments.value()?.parse()?,
+            Long("push") => push = Some(arguments.value()?.string()?),
             Long("verbose") => verbose = true,
             Long("help") | Short('h') => return Ok(Command::Help),
             other => return Err(other.unexpected()),
@@ -77,6 +84,8 @@ pub(crate) fn parse() -> Result<Command, lexopt::Error> {
         server: server.ok_or("--server is missing: give this host a name")?,
         store: store.ok_or("--store is missing: say where its jobs are to be kept")?,
         tokens,
+        executors,
+        push,
         verbose,
     }))
 }
