@@ -26,15 +26,21 @@ mod site;
 mod thumbnails;
 
 use std::error::Error;
+use std::future::IntoFuture;
 use std::io::{self, Write};
 use std::net::TcpListener;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::options::{Command, Options};
 use crate::thumbnails::Thumbnails;
+
+/// How long visitors have to send and get what is on its way when the page is told to stop.
+const GRACE: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
     let ended = match options::parse() {
@@ -61,20 +67,29 @@ fn serve(options: &Options) -> Result<(), Box<dyn Error>> {
         .map_err(|cause| format!("listen at {}: {cause}", options.listen))?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let stop = Arc::new(Notify::new());
-    let stopped = Arc::clone(&stop);
+    let (stop, stopped) = channel();
     // Ctrl-C, or a polite kill.
-    ctrlc::set_handler(move || stop.notify_one())?;
+    ctrlc::set_handler(move || {
+        // Where it is stopping already, nobody listens.
+        let _ = stop.send(());
+    })?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(async {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        println!("The page is at http://{address}");
-        io::stdout().flush()?;
-        axum::serve(listener, site)
-            .with_graceful_shutdown(async move { stopped.notified().await })
-            .await
-    })?;
+    let within = runtime.enter();
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let (tell, told) = oneshot::channel();
+    let serving = axum::serve(listener, site).with_graceful_shutdown(async {
+        let _ = told.await;
+    });
+    let serving = runtime.spawn(serving.into_future());
+    drop(within);
+    println!("The page is at http://{address}");
+    io::stdout().flush()?;
+    stopped.recv()?;
+    // Whoever is still at it when the grace is over has the connection closed.
+    let _ = tell.send(());
+    let _ = runtime.block_on(async { timeout(GRACE, serving).await });
+    runtime.shutdown_background();
     Ok(())
 }

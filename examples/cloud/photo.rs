@@ -24,12 +24,14 @@ pub(crate) enum Refused {
     TooLarge,
     NoPicture,
     Broken,
+    TooSlow,
 }
 
 impl Refused {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Missing | Self::Broken => StatusCode::BAD_REQUEST,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NoPicture => StatusCode::UNPROCESSABLE_ENTITY,
         }
@@ -50,6 +52,7 @@ impl fmt::Display for Refused {
                 f.write_str("This file is no picture that we can read: send a JPEG or a PNG.")
             }
             Self::Broken => f.write_str("The upload broke off: try again."),
+            Self::TooSlow => f.write_str("The upload took too long: try a smaller photo."),
         }
     }
 }

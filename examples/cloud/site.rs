@@ -14,14 +14,19 @@ use axum_extra::extract::cookie::Key;
 use jobkeep::Receipt;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::page::{Photo, Size};
+use crate::photo::Refused;
 use crate::session::Session;
 use crate::thumbnails::{Seen, Thumbnail, Thumbnails};
 use crate::{page, photo};
 
 /// Photos that are received at once: each is in memory meanwhile, and again as what the hosts are sent.
 const UPLOADS: usize = 8;
+
+/// So long may one take.
+const UPLOAD: Duration = Duration::from_secs(60);
 
 /// So long a page that waits for thumbnails is kept from asking again.
 const PEEK: Duration = Duration::from_secs(1);
@@ -92,7 +97,9 @@ async fn upload(
         let busy = "Many are sending photos just now: try again in a moment.";
         return told(&site, session, StatusCode::SERVICE_UNAVAILABLE, busy).await;
     };
-    let photo = match photo::receive(form).await {
+    // Nobody keeps the others waiting for longer.
+    let received = timeout(UPLOAD, photo::receive(form)).await;
+    let photo = match received.unwrap_or(Err(Refused::TooSlow)) {
         Ok(photo) => photo,
         Err(refused) => return told(&site, session, refused.status(), &refused.to_string()).await,
     };
