@@ -1,18 +1,20 @@
-//! A real browser without a window, driven by its own driver.
+//! A real browser without a window, driven by its own driver, which speaks `WebDriver`: JSON over HTTP
+//! (<https://www.w3.org/TR/webdriver2/>).
 
 use std::io::{BufRead, BufReader, Lines};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use fantoccini::elements::Element;
-use fantoccini::{Client, ClientBuilder, Locator};
-use hyper_util::client::legacy::connect::HttpConnector;
 use rustix::process::{Pid, Signal, kill_process_group};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
+use ureq::Agent;
 
 use crate::load::PATIENCE;
+
+/// The key of an element's name in JSON, by the specification.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// chromedriver, which ends with the test, and its browsers with it.
 pub(crate) struct Driver {
@@ -45,7 +47,7 @@ impl Driver {
     }
 
     /// A visitor with a browser of their own.
-    pub(crate) async fn visitor(&self) -> Visitor {
+    pub(crate) fn visitor(&self) -> Visitor {
         let folder = TempDir::new().unwrap();
         // It asks for nothing beyond the page.
         let arguments = [
@@ -60,16 +62,22 @@ impl Driver {
             "--disable-sync",
             &format!("--user-data-dir={}", folder.path().display()),
         ];
-        let options = json!({"goog:chromeOptions": {"args": arguments}});
-        let browser = ClientBuilder::new(HttpConnector::new())
-            .capabilities(options.as_object().unwrap().clone())
-            .connect(&format!("http://127.0.0.1:{}", self.port))
-            .await
-            .unwrap();
-        Visitor {
-            browser,
+        let always = json!({
+            "goog:chromeOptions": {"args": arguments},
+            "timeouts": {"implicit": PATIENCE.as_millis()},
+        });
+        let agent = Agent::config_builder()
+            .proxy(None)
+            .http_status_as_error(false);
+        let mut visitor = Visitor {
+            agent: agent.build().into(),
+            session: format!("http://127.0.0.1:{}/session", self.port),
             _folder: folder,
-        }
+        };
+        let begun = visitor.post("", &json!({"capabilities": {"alwaysMatch": always}}));
+        let id = begun["sessionId"].as_str().unwrap();
+        visitor.session = format!("{}/{id}", visitor.session);
+        visitor
     }
 }
 
@@ -82,28 +90,99 @@ impl Drop for Driver {
     }
 }
 
+/// One browser, at one page.
 pub(crate) struct Visitor {
-    pub(crate) browser: Client,
+    agent: Agent,
+    session: String,
     _folder: TempDir,
 }
 
 impl Visitor {
-    /// What this selector finds, as soon as it is there.
-    pub(crate) async fn find(&self, css: &str) -> Element {
-        let wait = self.browser.wait().at_most(PATIENCE);
-        let wait = wait.every(Duration::from_millis(20));
-        let found = wait.for_element(Locator::Css(css)).await;
-        match found {
-            Ok(element) => element,
-            Err(error) => {
-                let page = self.browser.source().await;
-                panic!("{css}: {error}: {page:?}")
-            }
-        }
+    pub(crate) fn go_to(&self, url: &str) {
+        self.post("/url", &json!({"url": url}));
     }
 
-    pub(crate) async fn has(&self, css: &str) -> bool {
-        let found = self.browser.find_all(Locator::Css(css)).await.unwrap();
-        !found.is_empty()
+    pub(crate) fn reload(&self) {
+        self.post("/refresh", &json!({}));
+    }
+
+    /// The text of what this selector finds, as soon as it is there.
+    pub(crate) fn text(&self, css: &str) -> String {
+        self.find(css);
+        let text = self.run(
+            "return document.querySelector(arguments[0]).innerText",
+            &[css],
+        );
+        text.as_str().unwrap().into()
+    }
+
+    pub(crate) fn has(&self, css: &str) -> bool {
+        self.run(
+            "return document.querySelector(arguments[0]) !== null",
+            &[css],
+        ) == true
+    }
+
+    pub(crate) fn press(&self, css: &str, keys: &str) {
+        let element = self.find(css);
+        self.post(&format!("/element/{element}/value"), &json!({"text": keys}));
+    }
+
+    /// Clicks on what leads to another page, and waits for that.
+    pub(crate) fn click(&self, css: &str) {
+        self.run("document.documentElement.dataset.left = ''", &[]);
+        let element = self.find(css);
+        self.post(&format!("/element/{element}/click"), &json!({}));
+        self.find("html:not([data-left])");
+    }
+
+    /// What the script returns, a promise being waited for.
+    pub(crate) fn run(&self, script: &str, arguments: &[&str]) -> Value {
+        let body = json!({"script": script, "args": arguments});
+        self.post("/execute/sync", &body)
+    }
+
+    /// The driver's name of what this selector finds, as soon as it is there.
+    fn find(&self, css: &str) -> String {
+        let by = json!({"using": "css selector", "value": css});
+        let found = self.post("/element", &by);
+        found[ELEMENT].as_str().unwrap().into()
+    }
+
+    pub(crate) fn cookies(&self) -> Vec<Value> {
+        self.get("/cookie").as_array().unwrap().clone()
+    }
+
+    fn get(&self, path: &str) -> Value {
+        checked(path, self.answer("GET", path, None))
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Value {
+        checked(path, self.answer("POST", path, Some(body)))
+    }
+
+    fn answer(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+        let url = format!("{}{path}", self.session);
+        let request = ureq::http::Request::builder().method(method).uri(url);
+        let body = body.map(ToString::to_string).unwrap_or_default();
+        let request = request.body(body).unwrap();
+        let request = self.agent.configure_request(request);
+        let request = request.timeout_global(Some(PATIENCE + Duration::from_secs(30)));
+        let mut answer = self.agent.run(request.build()).unwrap();
+        let text = answer.body_mut().read_to_string().unwrap();
+        let mut answer: Value = serde_json::from_str(&text).unwrap();
+        answer["value"].take()
+    }
+}
+
+fn checked(path: &str, answer: Value) -> Value {
+    assert!(answer.get("error").is_none(), "{path}: {answer}");
+    answer
+}
+
+impl Drop for Visitor {
+    fn drop(&mut self) {
+        // The browser would go with its driver anyhow.
+        let _ = self.agent.delete(&self.session).call();
     }
 }

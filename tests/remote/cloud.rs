@@ -6,7 +6,6 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
-use fantoccini::Locator;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
 use tempfile::TempDir;
 use ureq::Agent;
@@ -22,64 +21,59 @@ fn done(photo: usize) -> String {
 fn sizes_appear_in_the_browser_and_are_there_again_though_a_host_is_killed() {
     let cloud = Cloud::start();
     let driver = Driver::start();
-    run(async {
-        let visitor = driver.visitor().await;
-        visitor.browser.goto(&cloud.url("/")).await.unwrap();
-        upload(&visitor, &photo("rocket.jpg")).await;
-        let sizes = visitor.find(&done(1)).await.text().await.unwrap();
-        for size in ["160 × 106", "480 × 320", "640 × 427"] {
-            assert!(sizes.contains(size), "{sizes}");
-        }
-        all_pictures_show(&visitor).await;
-        visitor.browser.refresh().await.unwrap();
-        assert_eq!(visitor.find(&done(1)).await.text().await.unwrap(), sizes);
+    let visitor = driver.visitor();
+    visitor.go_to(&cloud.url("/"));
+    upload(&visitor, &photo("rocket.jpg"));
+    let sizes = visitor.text(&done(1));
+    for size in ["160 × 106", "480 × 320", "640 × 427"] {
+        assert!(sizes.contains(size), "{sizes}");
+    }
+    assert_pictures_show(&visitor);
+    visitor.reload();
+    assert_eq!(visitor.text(&done(1)), sizes);
 
-        let host = cloud.kill("web-2");
-        visitor.browser.refresh().await.unwrap();
-        let away = visitor.find("section figure.waits").await;
-        let away = away.text().await.unwrap();
-        assert!(away.contains("web-2 is away"), "{away}");
-        upload(&visitor, &photo("coffee.png")).await;
-        // The newest is the first, and none of it is with the host that is gone.
-        let newest = visitor.find(&done(1)).await.text().await.unwrap();
-        assert!(!newest.contains("web-2"), "{newest}");
-        host.comes_back();
-        // The page shows by itself that it has.
-        assert_eq!(visitor.find(&done(2)).await.text().await.unwrap(), sizes);
-        all_pictures_show(&visitor).await;
-        visitor.browser.refresh().await.unwrap();
-        assert_eq!(visitor.find(&done(2)).await.text().await.unwrap(), sizes);
+    let host = cloud.kill("web-2");
+    visitor.reload();
+    let away = visitor.text("section figure.waits");
+    assert!(away.contains("web-2 is away"), "{away}");
+    upload(&visitor, &photo("coffee.png"));
+    // The newest is the first, and none of it is with the host that is gone.
+    let newest = visitor.text(&done(1));
+    assert!(!newest.contains("web-2"), "{newest}");
+    host.comes_back();
+    // The page shows by itself that it has.
+    assert_eq!(visitor.text(&done(2)), sizes);
+    assert_pictures_show(&visitor);
+    visitor.reload();
+    assert_eq!(visitor.text(&done(2)), sizes);
 
-        no_other_visitor_sees_them(&cloud, &driver, &visitor).await;
-        visitor.browser.close().await.unwrap();
-    });
-    drop(driver);
+    assert_nobody_else_sees_them(&cloud, &driver, &visitor);
+    drop((visitor, driver));
     cloud.interrupt();
 }
 
-async fn no_other_visitor_sees_them(cloud: &Cloud, driver: &Driver, visitor: &Visitor) {
-    let picture = visitor.find("section img").await;
-    let picture = picture.attr("src").await.unwrap().unwrap();
-    let stranger = driver.visitor().await;
-    stranger.browser.goto(&cloud.url("/")).await.unwrap();
-    assert!(!stranger.has("section").await);
-    stranger.browser.close().await.unwrap();
+fn assert_nobody_else_sees_them(cloud: &Cloud, driver: &Driver, visitor: &Visitor) {
+    let picture = visitor.run("return document.images[0].getAttribute('src')", &[]);
+    let picture = picture.as_str().unwrap();
+    let stranger = driver.visitor();
+    stranger.go_to(&cloud.url("/"));
+    assert!(stranger.has("form") && !stranger.has("section"));
 
-    let cookies = visitor.browser.get_all_cookies().await.unwrap();
+    let cookies = visitor.cookies();
     let [cookie] = &cookies[..] else {
         panic!("{cookies:?}");
     };
-    assert_eq!(cookie.http_only(), Some(true));
+    assert_eq!(cookie["httpOnly"], true);
     let agent: Agent = Agent::config_builder()
         .proxy(None)
         .http_status_as_error(false)
         .build()
         .into();
     let status = |cookie: String| {
-        let request = agent.get(cloud.url(&picture)).header("cookie", cookie);
+        let request = agent.get(cloud.url(picture)).header("cookie", cookie);
         request.call().unwrap().status().as_u16()
     };
-    let (name, value) = (cookie.name(), cookie.value());
+    let [name, value] = ["name", "value"].map(|key| cookie[key].as_str().unwrap());
     assert_eq!(status(format!("{name}={value}")), 200);
     // The signature stands before what it signs, and ends in `=`.
     let (_, receipts) = value.split_once("%3D").unwrap();
@@ -101,64 +95,45 @@ fn what_is_no_photo_gets_a_sentence() {
     let whole = read(photo("coffee.png")).unwrap();
     write(&broken, &whole[..whole.len() / 2]).unwrap();
     let text = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    run(async {
-        let visitor = driver.visitor().await;
-        visitor.browser.goto(&cloud.url("/")).await.unwrap();
-        for (file, sentence) in [
-            (&text, "This file is no picture that we can read"),
-            (&large, "This file is too large"),
-        ] {
-            upload(&visitor, file).await;
-            let told = visitor.find("#sentence").await.text().await.unwrap();
-            assert!(told.starts_with(sentence), "{told}");
-            assert!(!visitor.has("section").await);
-            visitor.browser.goto(&cloud.url("/")).await.unwrap();
-        }
-        // It begins as a picture, and the hosts find out.
-        upload(&visitor, &broken).await;
-        let told = visitor.find("section figure.failed").await;
-        let told = told.text().await.unwrap();
-        assert!(told.contains("no JPEG or PNG picture"), "{told}");
-        visitor.browser.close().await.unwrap();
-    });
-    drop(driver);
+    let visitor = driver.visitor();
+    for (file, sentence) in [
+        (&text, "This file is no picture that we can read"),
+        (&large, "This file is too large"),
+    ] {
+        visitor.go_to(&cloud.url("/"));
+        upload(&visitor, file);
+        let told = visitor.text("#sentence");
+        assert!(told.starts_with(sentence), "{told}");
+        assert!(!visitor.has("section"));
+    }
+    // It begins as a picture, and the hosts find out.
+    upload(&visitor, &broken);
+    let told = visitor.text("section figure.failed");
+    assert!(told.contains("no JPEG or PNG picture"), "{told}");
+    drop((visitor, driver));
     cloud.interrupt();
 }
 
-async fn upload(visitor: &Visitor, file: &Path) {
-    let before = visitor.find("body").await;
-    let field = visitor.find("input[type=file]").await;
-    field.send_keys(file.to_str().unwrap()).await.unwrap();
-    visitor.find("button").await.click().await.unwrap();
-    // Another page has come.
-    while before.text().await.is_ok() {
-        tokio::task::yield_now().await;
-    }
+fn upload(visitor: &Visitor, file: &Path) {
+    visitor.press("input[type=file]", file.to_str().unwrap());
+    visitor.click("button");
 }
 
 /// Every image of the page is there, and as large as the page says.
-async fn all_pictures_show(visitor: &Visitor) {
-    let look = "const answer = arguments[0]; \
-        Promise.all([...document.images].map(image => image.decode())) \
-            .then(() => [...document.images].map(image => [image.naturalWidth, image.naturalHeight])) \
-            .then(answer, error => answer(String(error)));";
-    let seen = visitor.browser.execute_async(look, Vec::new()).await;
-    let images = visitor.browser.find_all(Locator::Css("img")).await.unwrap();
-    let mut sizes = Vec::new();
+fn assert_pictures_show(visitor: &Visitor) {
+    let images = visitor.run(
+        "const images = [...document.images]; \
+         return Promise.all(images.map(image => image.decode())).then(() => images.map(image => \
+             [image.naturalWidth, image.naturalHeight, image.width > 0, \
+              Number(image.getAttribute('width')), Number(image.getAttribute('height'))]))",
+        &[],
+    );
+    let images = images.as_array().unwrap();
+    assert!(!images.is_empty());
     for image in images {
-        let width = image.attr("width").await.unwrap().unwrap();
-        let height = image.attr("height").await.unwrap().unwrap();
-        sizes.push([width.parse::<u32>().unwrap(), height.parse().unwrap()]);
+        let (shown, told) = ([&image[0], &image[1]], [&image[3], &image[4]]);
+        assert!(shown == told && image[2] == true, "{image}");
     }
-    assert!(!sizes.is_empty());
-    assert_eq!(seen.unwrap(), serde_json::json!(sizes));
-}
-
-fn run(act: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime.unwrap().block_on(act);
 }
 
 fn photo(name: &str) -> PathBuf {
