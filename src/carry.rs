@@ -58,7 +58,7 @@ pub enum Carried {
     NotStarted {
         /// Whether the next job would meet with the same.
         refusal: Refusal,
-        /// When to try again at the earliest, where somebody said so.
+        /// When to try again at the earliest, where somebody said so. More than a day counts as a day.
         retry_after: Option<Duration>,
         /// Why.
         why: String,

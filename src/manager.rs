@@ -171,10 +171,11 @@ impl Manager {
 
     /// Runs a finished job again, with all its attempts, starting from its value as it was left. Its
     /// history goes on. Also runs a job that is parked as
-    /// [`Crashing`](crate::ParkReason::Crashing).
+    /// [`Crashing`](crate::ParkReason::Crashing). A pushed job of which nobody knows whether it still runs
+    /// elsewhere is put off until the deadline of its lost call.
     ///
     /// # Durability
-    /// The job is ready in the store when this returns.
+    /// The job is ready, or put off, in the store when this returns.
     ///
     /// # Errors
     /// As [`status`](Self::status); where the job has not finished, [`Error::illegal_state`]; where its
@@ -333,12 +334,18 @@ impl Shared {
         }
     }
 
-    pub(crate) fn shut_down(&self, grace: Duration) -> Shutdown {
-        // The committer may be at a commit, and what is handed over must not start meanwhile.
+    /// Starts no job any more, whosesoever. Those that run go on, and others are accepted still: a
+    /// shutdown is to follow.
+    pub(crate) fn halt(&self) {
         for pool in &self.pools {
             pool.halt();
         }
         self.executors.halt();
+    }
+
+    pub(crate) fn shut_down(&self, grace: Duration) -> Shutdown {
+        // The committer may be at a commit, and what is handed over must not start meanwhile.
+        self.halt();
         self.inbox.drain();
         if runtime::is_own_thread(self.origin.opening) {
             let running = self.pools.iter().flat_map(|pool| pool.all_running());

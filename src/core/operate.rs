@@ -1,7 +1,10 @@
 //! What an operator asks about or of a single job: look, cancel, retry, remove.
 
+use std::time::Duration;
+
 use jobkeep_store::{
-    JobNumber, JobRecord, Kept, Key, ParkReason, Priority, RowError, State, StateKind, Timestamp,
+    AttemptEnd, JobNumber, JobRecord, Kept, Key, ParkReason, Priority, RowError, State, StateKind,
+    Timestamp,
 };
 
 use super::encoded::{Apart, EncodedJob, Origins};
@@ -29,6 +32,8 @@ pub(crate) struct Subject {
     pub(crate) origins: Option<Origins>,
     /// The hash of its idempotency key; that key's row must have been learned.
     pub(crate) key: Option<u64>,
+    /// How long another host may run it, where others do.
+    pub(crate) call: Option<Duration>,
 }
 
 /// What an operator is told: refused, or a defect that ends the group.
@@ -102,6 +107,7 @@ impl Engine {
             found,
             origins,
             key,
+            call: _,
         } = subject;
         let mut record = match found {
             Found::Live(record) => record,
@@ -146,8 +152,9 @@ impl Engine {
         Ok(Ok(()))
     }
 
-    /// Makes a finished job ready again, with all its attempts, at this place in line; or one that was
-    /// parked because the process died beside it, where it stood.
+    /// Makes a finished job ready again, with all its attempts, at this place in line, or at the deadline
+    /// of a call that was lost; or one that was parked because the process died beside it, where it
+    /// stood.
     pub(crate) fn retry(&mut self, subject: Subject, order: Timestamp) -> Operated<()> {
         const NEEDS: &str = "a finished job";
         let Subject {
@@ -155,6 +162,7 @@ impl Engine {
             found,
             origins,
             key,
+            call,
         } = subject;
         let mut record = match found {
             Found::Done(record) => record,
@@ -177,7 +185,8 @@ impl Engine {
         }
         let ended = record.state.kind();
         let had_output = record.output.as_ref().is_some_and(Kept::is_apart);
-        if let Err(illegal) = state::revive(&mut record, order) {
+        let due = call.and_then(|call| self.lost_call(&record, call));
+        if let Err(illegal) = state::revive(&mut record, order, due) {
             return Ok(Err(Error::wrong_state(
                 "retry",
                 number,
@@ -203,6 +212,19 @@ impl Engine {
         self.live += 1;
         self.file(number, job, None);
         Ok(Ok(()))
+    }
+
+    /// Until when another host may still run the last attempt of a finished job, where nobody knows.
+    fn lost_call(&self, record: &JobRecord, call: Duration) -> Option<Timestamp> {
+        let last = record.history.first()?;
+        let since = match last.end {
+            AttemptEnd::Unknown(_) => last.started,
+            // When it was sent is not known.
+            AttemptEnd::Interrupted { .. } => last.ended,
+            _ => return None,
+        };
+        let left = call.saturating_sub(self.now.wall.since(since));
+        (!left.is_zero()).then(|| Timestamp(self.now.steady.after(left).0))
     }
 
     /// Makes a job ready again that is parked because the process died beside it.
@@ -238,6 +260,7 @@ impl Engine {
             found,
             origins,
             key,
+            call: _,
         } = subject;
         match found {
             Found::Nowhere => return Ok(Err(self.nowhere(number))),

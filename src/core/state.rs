@@ -28,7 +28,7 @@ pub(crate) enum Edge {
 
 /// From which states an edge leads, and where to. `Scheduled` falls due without a write, so a
 /// claim may find it stored.
-const EDGES: [(Edge, &[StateKind], StateKind); 13] = {
+const EDGES: [(Edge, &[StateKind], StateKind); 14] = {
     use StateKind::{Cancelled, Failed, Parked, Ready, Running, Scheduled, Succeeded};
     [
         (Edge::Claim, &[Ready, Scheduled, Parked], Running),
@@ -43,6 +43,7 @@ const EDGES: [(Edge, &[StateKind], StateKind); 13] = {
         (Edge::Cancel, &[Running], Cancelled),
         (Edge::Cancel, &[Ready, Scheduled, Parked], Cancelled),
         (Edge::Revive, &[Succeeded, Failed, Cancelled], Ready),
+        (Edge::Revive, &[Failed, Cancelled], Scheduled),
         (Edge::Release, &[Parked], Ready),
     ]
 };
@@ -265,14 +266,19 @@ pub(crate) fn cancel(record: &mut JobRecord, at: Timestamp) -> Result<(), Illega
     Ok(())
 }
 
-/// Somebody wants a finished job run again, with all its attempts. Its history stays.
-pub(crate) fn revive(record: &mut JobRecord, order: Timestamp) -> Result<(), IllegalEdge> {
-    go(record, Edge::Revive, State::Ready)?;
+/// Somebody wants a finished job run again, with all its attempts. Its history stays. One that another
+/// host may still run is due when that is over.
+pub(crate) fn revive(
+    record: &mut JobRecord,
+    order: Timestamp,
+    due: Option<Timestamp>,
+) -> Result<(), IllegalEdge> {
+    go(record, Edge::Revive, due.map_or(State::Ready, delayed))?;
     record.finished = None;
     record.output = None;
     record.attempts = 0;
     record.cancel_requested = false;
-    record.order = order;
+    record.order = due.unwrap_or(order);
     Ok(())
 }
 

@@ -330,8 +330,15 @@ impl Executors {
 
     /// The thread is joined in the end.
     pub(super) fn keep(&self, thread: JoinHandle<()>) {
-        self.state.lock().threads.push(thread);
+        keep(&mut self.state.lock().threads, thread);
     }
+}
+
+/// Keeps a thread beside others, and forgets those that have ended: until then the system keeps their
+/// stacks, and each job that overruns may leave one.
+pub(super) fn keep(threads: &mut Vec<JoinHandle<()>>, thread: JoinHandle<()>) {
+    threads.retain(|thread| !thread.is_finished());
+    threads.push(thread);
 }
 
 impl State {
@@ -396,5 +403,24 @@ impl fmt::Debug for Executors {
 impl Wake for Executors {
     fn wake(&self) {
         self.changed.wake_from(&self.state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_that_have_ended_are_not_kept() {
+        let executors = Executors::new(1);
+        for place in 0..100 {
+            let thread = std::thread::Builder::new().name(format!("executor-{place}"));
+            let thread = thread.spawn(|| {}).unwrap();
+            while !thread.is_finished() {
+                std::thread::yield_now();
+            }
+            executors.keep(thread);
+        }
+        assert_eq!(executors.state.lock().threads.len(), 1);
     }
 }

@@ -9,7 +9,7 @@ use super::outage::wait_alone;
 use super::panics;
 use super::pool::Pool;
 use super::shared::Shared;
-use crate::carry::{Call, Carried, End, Push, Refusal};
+use crate::carry::{self, Call, Carried, End, LONGEST, Push, Refusal};
 use crate::clock::Steady;
 use crate::context::{Hand, LOG_LINE_BYTES, LOG_LINES, Running, cut};
 use crate::core::Outcome;
@@ -42,9 +42,6 @@ pub(super) fn carry(
     let carried = carried.unwrap_or_else(|panics::Caught { message, location }| Carried::Unknown {
         why: format!("its carrier panicked at {location}: {message}"),
     });
-    if !matches!(carried, Carried::NotStarted { .. }) {
-        pool.answered();
-    }
     match carried {
         Carried::NotStarted {
             refusal,
@@ -52,6 +49,7 @@ pub(super) fn carry(
             why,
         } => {
             let (now, seed) = (shared.clock.now(), jitter_seed(shared, call.job));
+            let retry_after = retry_after.map(|wait| wait.min(LONGEST));
             let wait = match refusal {
                 Refusal::OfAll => pool.refused(began, now.steady, retry_after, seed),
                 Refusal::OfThisJob => wait_alone(refused_for(&record.history, now.wall), seed)
@@ -60,10 +58,20 @@ pub(super) fn carry(
             Outcome::NotStarted { wait, why }
         }
         Carried::Answered(answer) => {
+            pool.answered();
             *running.log.lock() = bounded(answer.log);
             outcome(shared, answer.left, answer.end, payload)
         }
         Carried::Unknown { why } => unknown(pool, why, deadline),
+    }
+}
+
+impl Pool {
+    /// How long another host may take for a job that asks for so much, where others run the queue's.
+    pub(super) fn call_timeout(&self, asked_ms: Option<u64>) -> Option<Duration> {
+        self.push.as_ref()?;
+        let ms = carry::timeout_ms(asked_ms.or(self.timeout_ms));
+        Some(Duration::from_millis(ms))
     }
 }
 

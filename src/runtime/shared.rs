@@ -10,7 +10,7 @@ use jobkeep_store::{
     Timestamp, open_row,
 };
 
-use super::executors::Executors;
+use super::executors::{Executors, keep};
 use super::health::HealthBoard;
 use super::inbox::Inbox;
 use super::lost::Lost;
@@ -220,7 +220,7 @@ impl Ending {
     }
 
     pub(super) fn keep_thread(&self, worker: JoinHandle<()>) {
-        self.state.lock().workers.push(worker);
+        keep(&mut self.state.lock().workers, worker);
     }
 
     /// The committer's last word. What ends after it belongs to nobody's report.

@@ -205,7 +205,7 @@ impl Committer {
             Ok(found) => found,
             Err(error) => return Ok(Err(error)),
         };
-        let (mut origins, mut key) = (None, None);
+        let (mut origins, mut key, mut call) = (None, None, None);
         if let Found::Live(record) | Found::Done(record) = &found {
             origins = self.shared.origins(record.queue.as_str(), &record.name);
             let store = self.shared.origin.store;
@@ -213,6 +213,8 @@ impl Committer {
                 .key
                 .as_ref()
                 .map(|key| core::key_hash(store, &record.name, key));
+            let pool = origins.and_then(|here| self.shared.pools.get(usize::from(here.queue)));
+            call = pool.and_then(|pool| pool.call_timeout(record.timeout_ms));
         }
         if let Some(hash) = key
             && self.learn_key(hash)?.is_err()
@@ -225,6 +227,7 @@ impl Committer {
             found,
             origins,
             key,
+            call,
         }))
     }
 

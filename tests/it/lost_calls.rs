@@ -1,6 +1,7 @@
 //! Calls of a queue in push mode of which nobody knows how they ended.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jobkeep::testing::ManualClock;
 use jobkeep::testing::pushing::{self, Call, Carried, Carry, OnUnknown, RETURN_GRACE};
@@ -63,6 +64,67 @@ pub(crate) fn a_queue_may_have_lost_calls_fail(place: &dyn Place) {
     let done = manager.wait(&receipt, PATIENCE).unwrap();
     assert_eq!(done.output().unwrap_err().reason(), Reason::Unknown);
     assert_eq!(done.attempts(), 1);
+}
+
+pub(crate) fn an_operators_retry_waits_for_the_end_of_a_lost_call_too(place: &dyn Place) {
+    let (manager, line, clock) = started(place);
+    for (attempts, cancels_before, cancels_after) in
+        [(1, false, false), (2, true, false), (2, false, true)]
+    {
+        let receipt = manager.enqueue(limited("a").attempts(attempts)).unwrap();
+        line.heard();
+        clock.advance(10 * SECOND);
+        if cancels_before {
+            manager.cancel(&receipt).unwrap();
+        }
+        line.end(lost());
+        if cancels_after {
+            waits(&manager, &receipt);
+            manager.cancel(&receipt).unwrap();
+        }
+        manager.wait(&receipt, PATIENCE).unwrap();
+        clock.advance(SECOND);
+        manager.retry(&receipt).unwrap();
+        let left = LIMIT - 11 * SECOND;
+        assert_eq!(due_in(&waits(&manager, &receipt), &clock), left);
+        clock.advance(left - SECOND);
+        manager.counts().unwrap();
+        assert!(line.is_quiet());
+        clock.advance(SECOND);
+        assert_eq!(line.heard().attempt, 1);
+        line.answer(succeeded());
+        manager.wait(&receipt, PATIENCE).unwrap();
+    }
+    // What was answered waits for nobody.
+    let receipt = manager.enqueue(limited("b")).unwrap();
+    for _ in 0..2 {
+        line.heard();
+        line.answer(succeeded());
+        manager.wait(&receipt, PATIENCE).unwrap();
+        manager.retry(&receipt).unwrap();
+    }
+    line.heard();
+    line.answer(succeeded());
+}
+
+pub(crate) fn an_operators_retry_waits_for_the_call_of_a_process_that_died(place: &dyn Place) {
+    let (manager, line, clock) = started(place);
+    let receipt = manager.enqueue(limited("a")).unwrap();
+    line.heard();
+    manager.shutdown(Duration::ZERO).unwrap();
+    line.answer(succeeded());
+    let manager = builder(place, queue(&line), &clock).start().unwrap();
+    until_nothing_is_stuck(&manager);
+    waits(&manager, &receipt);
+    manager.cancel(&receipt).unwrap();
+    clock.advance(SECOND);
+    manager.retry(&receipt).unwrap();
+    let left = LIMIT - SECOND;
+    assert_eq!(due_in(&waits(&manager, &receipt), &clock), left);
+    clock.advance(left);
+    line.heard();
+    line.answer(succeeded());
+    manager.wait(&receipt, PATIENCE).unwrap();
 }
 
 /// Drops each call.

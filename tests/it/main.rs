@@ -504,10 +504,14 @@ behaviours! {
         a_lost_call_is_an_attempt_and_comes_again_after_its_deadline
         a_lost_call_waits_for_the_longer_of_backoff_and_deadline
         a_queue_may_have_lost_calls_fail
+        an_operators_retry_waits_for_the_end_of_a_lost_call_too
+        an_operators_retry_waits_for_the_call_of_a_process_that_died
         a_carrier_that_panics_has_lost_its_call
         a_carrier_that_does_not_return_has_lost_its_call;
     resting:
         the_rests_of_a_queue_double_up_to_a_minute
+        a_lost_call_is_no_answer_and_ends_no_outage
+        a_refusal_puts_its_job_off_by_a_day_at_most
         a_refusal_that_says_when_is_heeded
         a_refusal_of_one_job_holds_up_no_other
         a_job_refused_alone_waits_as_long_as_it_has_been_refused

@@ -8,8 +8,8 @@ use jobkeep::{NewJob, Queue, Receipt, StateKind};
 
 use crate::place::{HOUR, PATIENCE, Place, SECOND, Work, work};
 use crate::pushing::{
-    Line, MINUTE, builder, due_in, limited, queue, refused, refused_alone, started, succeeded,
-    waits,
+    LIMIT, Line, MINUTE, builder, due_in, limited, lost, queue, refused, refused_alone, started,
+    succeeded, waits,
 };
 
 pub(crate) fn the_rests_of_a_queue_double_up_to_a_minute(place: &dyn Place) {
@@ -37,6 +37,39 @@ pub(crate) fn the_rests_of_a_queue_double_up_to_a_minute(place: &dyn Place) {
     line.heard();
     line.end(refused(None));
     assert!(due_in(&waits(&manager, &receipt), &clock) <= SECOND);
+}
+
+pub(crate) fn a_lost_call_is_no_answer_and_ends_no_outage(place: &dyn Place) {
+    let (manager, line, clock) = started(place);
+    let receipt = manager.enqueue(limited("a")).unwrap();
+    for longest in [1, 2, 4, 8] {
+        line.heard();
+        line.end(refused(None));
+        let wait = due_in(&waits(&manager, &receipt), &clock);
+        let longest = Duration::from_secs(longest);
+        assert!(
+            longest / 2 <= wait && wait <= longest,
+            "{wait:?} of {longest:?}"
+        );
+        clock.advance(wait);
+        line.heard();
+        line.end(lost());
+        waits(&manager, &receipt);
+        clock.advance(LIMIT);
+    }
+    line.heard();
+    line.answer(succeeded());
+}
+
+pub(crate) fn a_refusal_puts_its_job_off_by_a_day_at_most(place: &dyn Place) {
+    let (manager, line, clock) = started(place);
+    let receipt = manager.enqueue(limited("a")).unwrap();
+    line.heard();
+    line.end(refused(Some(Duration::from_secs(u64::MAX))));
+    assert_eq!(due_in(&waits(&manager, &receipt), &clock), 24 * HOUR);
+    clock.advance(24 * HOUR);
+    line.heard();
+    line.answer(succeeded());
 }
 
 pub(crate) fn a_refusal_that_says_when_is_heeded(place: &dyn Place) {

@@ -123,7 +123,10 @@ impl Exchange {
                     "{told}, after {sent} of {} bytes: perhaps it takes none that large",
                     body.len()
                 ))
-            } else if sent < body.len() || is_before_sending(&cause) {
+            } else if sent < body.len()
+                || is_before_sending(&cause)
+                || is_cut_off(&cause, &request.url)
+            {
                 Failed::NotSent(told)
             } else {
                 Failed::Unanswered(told)
@@ -262,6 +265,13 @@ fn is_before_sending(cause: &ureq::Error) -> bool {
     }
 }
 
+/// The host had closed the connection before the last write, as one does that has too many open: what is
+/// only read then ends, or is reset. TLS writes also while it reads, so there it tells nothing.
+fn is_cut_off(cause: &ureq::Error, url: &str) -> bool {
+    let is_broken = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
+    url.starts_with("http:") && matches!(cause, ureq::Error::Io(cause) if is_broken(cause))
+}
+
 fn all_of(mut body: impl Read) -> Result<Vec<u8>, ureq::Error> {
     let mut bytes = Vec::new();
     body.read_to_end(&mut bytes)?;
@@ -286,5 +296,24 @@ impl Answer {
         // The parser's own words may quote what it read.
         serde_json::from_slice(&self.body)
             .map_err(|_| format!("its answer {} is not of this protocol", self.status))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_request_that_could_not_be_written_to_its_end_is_cut_off() {
+        let cut_off = |kind: io::ErrorKind, url| is_cut_off(&ureq::Error::Io(kind.into()), url);
+        let (plain, tls) = (
+            "http://127.0.0.1/v1/execute",
+            "https://127.0.0.1/v1/execute",
+        );
+        assert!(cut_off(io::ErrorKind::BrokenPipe, plain));
+        assert!(!cut_off(io::ErrorKind::BrokenPipe, tls));
+        for kind in [io::ErrorKind::ConnectionReset, io::ErrorKind::UnexpectedEof] {
+            assert!(!cut_off(kind, plain));
+        }
     }
 }

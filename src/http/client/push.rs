@@ -105,9 +105,10 @@ impl Queue {
     /// is kept.
     ///
     /// - *Refused or not reached*: nothing has begun there, and no attempt is spent. The job comes again
-    ///   after 1 second, then 2, 4 and so on up to 60, half of each drawn, or later where the host says so.
-    ///   Where it was no fault of this job, the queue rests as long, unless its calls are answered: each
-    ///   answer makes up for four refusals, so that one full host of several slows nobody down.
+    ///   after 1 second, then 2, 4 and so on up to 60, half of each drawn, or later where the host says so,
+    ///   by a day at most. Where it was no fault of this job, the queue rests as long, unless its calls are
+    ///   answered: each answer makes up for four refusals, so that one full host of several slows nobody
+    ///   down.
     /// - *Answered*: the attempt ended as it did there; a failure is an answer like a success.
     /// - *Lost*: the connection broke after the request was sent, or a balancer answered in the host's stead.
     ///   Nobody knows whether the job ran: see [`on_unknown`](Self::on_unknown).

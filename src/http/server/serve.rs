@@ -1,7 +1,8 @@
 //! A server that listens by itself, on threads of its own.
 //!
 //! The end, in this order: `/v1/health` says so; the notice passes; nobody is let in any more, and who waits
-//! for the end of a job is told how it stands; requests are finished; the manager is shut down.
+//! for the end of a job is told how it stands; no job starts any more; requests are finished; the manager is
+//! shut down.
 
 use std::fmt;
 use std::io;
@@ -252,9 +253,9 @@ impl Serving {
     }
 
     /// Ends the server, and then the manager: `/v1/health` answers 503 for as long as
-    /// [`Server::notice`] says; then nobody is let in any more, requests that are there are finished, and
-    /// the manager is shut down with what is left of the grace. Do not call it on a thread of an async
-    /// runtime: it blocks.
+    /// [`Server::notice`] says; then nobody is let in and no job starts any more, requests that are there
+    /// are finished, and the manager is shut down with what is left of the grace. Do not call it on a
+    /// thread of an async runtime: it blocks.
     ///
     /// # Errors
     /// As [`Manager::shutdown`](crate::Manager::shutdown).
@@ -269,6 +270,8 @@ impl Serving {
         self.host.leaving.send_replace(Leaving::Soon);
         self.stopped.wait(&clock, self.host.limits.notice);
         self.host.leaving.send_replace(Leaving::Now);
+        // A job of another host may take all of the grace, which is that of our own jobs too.
+        self.host.manager.shared().halt();
         let left = || until.since(clock.now().steady);
         self.stopped.wait(&clock, left());
         self.end();

@@ -343,3 +343,27 @@ fn a_server_that_ends_lets_nobody_in_and_answers_what_it_has() {
     let error = pair.host.enqueue(NewJob::new(work("own"))).unwrap_err();
     assert!(error.is_shut_down());
 }
+
+#[test]
+fn a_server_that_ends_starts_no_job_of_its_own_while_it_answers_what_it_has() {
+    let door = Door::new();
+    let pair = pair(2, slow_ones_through(&door));
+    pair.manager.enqueue(limited("slow")).unwrap();
+    door.arrived();
+    let address = pair.told.serving.address();
+    let report = scope(|scope| {
+        let ending = scope.spawn(|| pair.told.serving.shutdown(PATIENCE).unwrap());
+        while TcpStream::connect(address).is_ok() {
+            yield_now();
+        }
+        // Those that began now would have what is left of the grace, which may be nothing.
+        let late = pair.host.enqueue(NewJob::new(work("late"))).unwrap();
+        for _ in 0..3 {
+            let state = pair.host.status(&late).unwrap().state();
+            assert_eq!(state, StateKind::Ready);
+        }
+        door.open(1);
+        ending.join().unwrap()
+    });
+    assert_eq!((report.finished, report.handed_back), (0, 1));
+}
