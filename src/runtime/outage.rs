@@ -114,7 +114,7 @@ fn drawn(half_ms: u64, seed: u64) -> Duration {
 }
 
 impl Pool {
-    /// A call of this queue that began then was refused. Gives how long its job waits.
+    /// A call of this queue that began then was refused, or lost. Gives how long a refused job waits.
     pub(super) fn refused(
         &self,
         began: Steady,

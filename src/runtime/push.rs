@@ -62,7 +62,12 @@ pub(super) fn carry(
             *running.log.lock() = bounded(answer.log);
             outcome(shared, answer.left, answer.end, payload)
         }
-        Carried::Unknown { why } => unknown(pool, why, deadline),
+        Carried::Unknown { why } => {
+            // Executors that are all gone behind a balancer look like this, and take no call either.
+            let (now, seed) = (shared.clock.now().steady, jitter_seed(shared, call.job));
+            pool.refused(began, now, None, seed);
+            unknown(pool, why, deadline)
+        }
     }
 }
 

@@ -510,7 +510,8 @@ behaviours! {
         a_carrier_that_does_not_return_has_lost_its_call;
     resting:
         the_rests_of_a_queue_double_up_to_a_minute
-        a_lost_call_is_no_answer_and_ends_no_outage
+        a_lost_call_counts_as_a_refused_one_for_the_rest_of_its_queue
+        a_queue_whose_calls_are_lost_at_once_does_not_spend_its_backlog
         a_refusal_puts_its_job_off_by_a_day_at_most
         a_refusal_that_says_when_is_heeded
         a_refusal_of_one_job_holds_up_no_other

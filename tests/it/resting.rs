@@ -8,7 +8,7 @@ use jobkeep::{NewJob, Queue, Receipt, StateKind};
 
 use crate::place::{HOUR, PATIENCE, Place, SECOND, Work, work};
 use crate::pushing::{
-    LIMIT, Line, MINUTE, builder, due_in, limited, lost, queue, refused, refused_alone, started,
+    Line, MINUTE, builder, due_in, limited, lost, queue, refused, refused_alone, started,
     succeeded, waits,
 };
 
@@ -39,10 +39,10 @@ pub(crate) fn the_rests_of_a_queue_double_up_to_a_minute(place: &dyn Place) {
     assert!(due_in(&waits(&manager, &receipt), &clock) <= SECOND);
 }
 
-pub(crate) fn a_lost_call_is_no_answer_and_ends_no_outage(place: &dyn Place) {
+pub(crate) fn a_lost_call_counts_as_a_refused_one_for_the_rest_of_its_queue(place: &dyn Place) {
     let (manager, line, clock) = started(place);
     let receipt = manager.enqueue(limited("a")).unwrap();
-    for longest in [1, 2, 4, 8] {
+    for longest in [1, 4, 16, 60] {
         line.heard();
         line.end(refused(None));
         let wait = due_in(&waits(&manager, &receipt), &clock);
@@ -55,9 +55,22 @@ pub(crate) fn a_lost_call_is_no_answer_and_ends_no_outage(place: &dyn Place) {
         line.heard();
         line.end(lost());
         waits(&manager, &receipt);
-        clock.advance(LIMIT);
+        // The lost call is over by then, and so is the rest.
+        clock.advance(MINUTE);
     }
     line.heard();
+    line.answer(succeeded());
+}
+
+pub(crate) fn a_queue_whose_calls_are_lost_at_once_does_not_spend_its_backlog(place: &dyn Place) {
+    let (manager, line, clock) = started(place);
+    let receipts = manager.enqueue_all(["a", "b"].map(limited)).unwrap();
+    line.heard();
+    line.end(lost());
+    assert_eq!(waits(&manager, &receipts[0]).attempts(), 1);
+    assert!(line.is_quiet());
+    clock.advance(SECOND);
+    assert_eq!(line.heard().job, receipts[1].number().0);
     line.answer(succeeded());
 }
 

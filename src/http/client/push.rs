@@ -111,7 +111,8 @@ impl Queue {
     ///   down.
     /// - *Answered*: the attempt ended as it did there; a failure is an answer like a success.
     /// - *Lost*: the connection broke after the request was sent, or a balancer answered in the host's stead.
-    ///   Nobody knows whether the job ran: see [`on_unknown`](Self::on_unknown).
+    ///   Nobody knows whether the job ran: see [`on_unknown`](Self::on_unknown). The queue rests as after a
+    ///   refusal.
     ///
     /// The attempt has no checkpoints there, queues no jobs that follow, and shows no progress here; a request
     /// to cancel it is kept and does not reach it.
