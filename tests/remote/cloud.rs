@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
 use fantoccini::Locator;
-use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
+use rustix::process::{
+    Pid, Signal, kill_process, kill_process_group, test_kill_process, test_kill_process_group,
+};
 use tempfile::TempDir;
 use ureq::Agent;
 
@@ -55,6 +57,19 @@ fn sizes_appear_in_the_browser_and_are_there_again_though_a_host_is_killed() {
     });
     drop(driver);
     cloud.interrupt();
+}
+
+#[test]
+fn everything_ends_where_the_port_of_the_page_of_nginx_or_of_a_host_is_taken() {
+    for beyond in [0, 80, 83] {
+        let port = free_port();
+        let taken = TcpListener::bind(("127.0.0.1", port + beyond)).unwrap();
+        let mut cloud = Cloud::at(port);
+        assert!(!cloud.script.wait().unwrap().success(), "{beyond}");
+        let group = Pid::from_child(&cloud.script);
+        assert!(test_kill_process_group(group).is_err(), "{beyond}");
+        drop(taken);
+    }
 }
 
 async fn no_other_visitor_sees_them(cloud: &Cloud, driver: &Driver, visitor: &Visitor) {
@@ -175,8 +190,18 @@ struct Cloud {
 
 impl Cloud {
     fn start() -> Self {
+        let cloud = Self::at(free_port());
+        for port in cloud.ports() {
+            while TcpStream::connect(("127.0.0.1", port)).is_err() {
+                std::thread::yield_now();
+            }
+        }
+        cloud
+    }
+
+    /// Whether or not it can listen there.
+    fn at(port: u16) -> Self {
         let folder = TempDir::new().unwrap();
-        let port = free_port();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/cloud");
         let script = Command::new(script)
             .args(["--port", &port.to_string()])
@@ -186,17 +211,11 @@ impl Cloud {
             .process_group(0)
             .spawn()
             .unwrap();
-        let cloud = Self {
+        Self {
             script,
             port,
             folder,
-        };
-        for port in cloud.ports() {
-            while TcpStream::connect(("127.0.0.1", port)).is_err() {
-                std::thread::yield_now();
-            }
         }
-        cloud
     }
 
     /// Of the page, of nginx and of the hosts.
