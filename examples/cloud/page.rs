@@ -32,6 +32,7 @@ pub(crate) fn whole(shown: &[Photo], sentence: Option<&str>) -> Markup {
             }
             body {
                 h1 { "Thumbnails" }
+                p { "Each photo becomes three jobs, done by the hosts that a balancer chooses." }
                 form method="post" action="/photos" enctype="multipart/form-data" {
                     label for="photo" { "A JPEG or PNG of up to " (BYTES >> 20) " MiB" }
                     input id="photo" type="file" name="photo" accept="image/jpeg,image/png" required;

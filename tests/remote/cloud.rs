@@ -1,12 +1,16 @@
 //! The cloud example, started by its script and used as its visitors do.
 
 use std::fs::{read, read_to_string, write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Lines};
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
+use rustix::process::{
+    Pid, Signal, kill_process, kill_process_group, test_kill_process, test_kill_process_group,
+};
 use tempfile::TempDir;
 use ureq::Agent;
 
@@ -50,6 +54,19 @@ fn sizes_appear_in_the_browser_and_are_there_again_though_a_host_is_killed() {
     assert_nobody_else_sees_them(&cloud, &driver, &visitor);
     drop((visitor, driver));
     cloud.interrupt();
+}
+
+#[test]
+fn everything_ends_where_the_port_of_the_page_of_nginx_or_of_a_host_is_taken() {
+    for beyond in [0, 80, 83] {
+        let port = free_ports();
+        let taken = TcpListener::bind(("127.0.0.1", port + beyond)).unwrap();
+        let mut cloud = Cloud::at(port);
+        assert!(!cloud.script.wait().unwrap().success(), "{beyond}");
+        let group = Pid::from_child(&cloud.script);
+        assert!(test_kill_process_group(group).is_err(), "{beyond}");
+        drop(taken);
+    }
 }
 
 fn assert_nobody_else_sees_them(cloud: &Cloud, driver: &Driver, visitor: &Visitor) {
@@ -144,39 +161,47 @@ fn photo(name: &str) -> PathBuf {
 /// Everything that `scripts/cloud` starts.
 struct Cloud {
     script: Child,
+    /// Where nobody could read it, what it says later would end it.
+    said: Lines<BufReader<ChildStdout>>,
     port: u16,
     folder: TempDir,
 }
 
 impl Cloud {
     fn start() -> Self {
+        let mut cloud = Self::at(free_ports());
+        let is_ready = cloud.said.any(|line| line.unwrap().starts_with("Ready: "));
+        assert!(is_ready);
+        cloud
+    }
+
+    /// Whether or not it can listen there.
+    fn at(port: u16) -> Self {
         let folder = TempDir::new().unwrap();
-        let port = free_port();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/cloud");
-        let script = Command::new(script)
+        let mut command = Command::new(script);
+        // What cargo tells this test would have the script's cargo build much of it anew.
+        for (name, _) in std::env::vars() {
+            if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+                command.env_remove(name);
+            }
+        }
+        let mut script = command
             .args(["--port", &port.to_string()])
             .arg("--dir")
             .arg(folder.path())
             // As a terminal does it, so that Ctrl-C reaches all of it.
             .process_group(0)
+            .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let cloud = Self {
+        let said = BufReader::new(script.stdout.take().unwrap());
+        Self {
             script,
+            said: said.lines(),
             port,
             folder,
-        };
-        for port in cloud.ports() {
-            while TcpStream::connect(("127.0.0.1", port)).is_err() {
-                std::thread::yield_now();
-            }
         }
-        cloud
-    }
-
-    /// Of the page, of nginx and of the hosts.
-    fn ports(&self) -> [u16; 5] {
-        [0, 80, 81, 82, 83].map(|beyond| self.port + beyond)
     }
 
     fn url(&self, path: &str) -> String {
@@ -241,16 +266,15 @@ fn parent(process: Pid) -> Pid {
     pid(rest.split_whitespace().nth(1).unwrap())
 }
 
-/// One that is free, and those that the script counts from it.
-fn free_port() -> u16 {
+/// The first of some that are free, as the script counts them. The system gives none of these to whoever
+/// asks for any, and a test shares them with no other.
+fn free_ports() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let of_this_process = u16::try_from(std::process::id() % 100).unwrap();
     loop {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = port.local_addr().unwrap().port();
-        let beyond = [80, 81, 82, 83].map(|beyond| port.checked_add(beyond));
-        let is_free = |port: &Option<u16>| {
-            port.is_some_and(|port| TcpListener::bind(("127.0.0.1", port)).is_ok())
-        };
-        if beyond.iter().all(is_free) {
+        let port = 20_000 + 100 * of_this_process + NEXT.fetch_add(5, Ordering::Relaxed) % 80;
+        let is_free = |beyond: &u16| TcpListener::bind(("127.0.0.1", port + beyond)).is_ok();
+        if [0, 80, 81, 82, 83].iter().all(is_free) {
             return port;
         }
     }
