@@ -227,7 +227,7 @@ impl Queue {
     ///
     /// A call that no executor has begun spends no attempt. Its job comes again after 1 second, then 2,
     /// 4 and so on up to 60, half of each drawn, or later where the executor says so; as long the queue
-    /// rests, unless another of its calls is answered meanwhile.
+    /// rests, unless its calls are answered, each of which makes up for four refusals.
     ///
     /// The executor's attempt has no checkpoints, follows up with no jobs, and shows no progress here; a
     /// request to cancel it is kept and does not reach it. Its time-out is the job's or the queue's, a

@@ -166,13 +166,19 @@ async fn look(site: &Site, session: Session) -> Vec<Photo> {
 async fn peek(site: &Site, session: Session) -> Vec<Photo> {
     let thumbnails = Arc::clone(&site.thumbnails);
     let asked = spawn_blocking(move || {
-        let photos = photos_of(&thumbnails, &session);
-        let mut sizes = photos.iter().flatten();
-        let Some(Size { receipt, .. }) = sizes.find(|size| matches!(size.seen, Seen::Waits)) else {
-            return photos;
-        };
-        thumbnails.wait(receipt, PEEK);
-        photos_of(&thumbnails, &session)
+        let mut photos = photos_of(&thumbnails, &session);
+        let sizes = photos.iter_mut().flatten();
+        let mut waiting: Vec<_> = sizes
+            .filter(|size| matches!(size.seen, Seen::Waits))
+            .collect();
+        if let Some(first) = waiting.first() {
+            thumbnails.wait(&first.receipt, PEEK);
+        }
+        // The others stay as they are.
+        for size in &mut waiting {
+            size.seen = thumbnails.look(&size.receipt);
+        }
+        photos
     });
     asked.await.unwrap_or_default()
 }

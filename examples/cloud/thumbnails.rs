@@ -99,7 +99,7 @@ impl Thumbnails {
         }
     }
 
-    /// As `look`, as soon as there is something new to see, or after a while.
+    /// Returns when there is something new to see, or after a while.
     pub(crate) fn wait(&self, receipt: &Receipt<Thumbnail>, patience: Duration) {
         // Whatever came of it is looked at afterwards.
         let _ = self.asking.wait(receipt, patience);

@@ -42,13 +42,13 @@ pub(super) fn carry(
     let carried = carried.unwrap_or_else(|panics::Caught { message, location }| Carried::Unknown {
         why: format!("its carrier panicked at {location}: {message}"),
     });
+    let (now, seed) = (shared.clock.now(), jitter_seed(shared, call.job));
     match carried {
         Carried::NotStarted {
             refusal,
             retry_after,
             why,
         } => {
-            let (now, seed) = (shared.clock.now(), jitter_seed(shared, call.job));
             let retry_after = retry_after.map(|wait| wait.min(LONGEST));
             let wait = match refusal {
                 Refusal::OfAll => pool.refused(began, now.steady, retry_after, seed),
@@ -64,8 +64,7 @@ pub(super) fn carry(
         }
         Carried::Unknown { why } => {
             // Executors that are all gone behind a balancer look like this, and take no call either.
-            let (now, seed) = (shared.clock.now().steady, jitter_seed(shared, call.job));
-            pool.refused(began, now, None, seed);
+            pool.refused(began, now.steady, None, seed);
             unknown(pool, why, deadline)
         }
     }
@@ -84,8 +83,7 @@ impl Pool {
 fn refused_for(history: &[Attempt], now: Timestamp) -> Duration {
     let refused = history.first();
     let refused = refused.filter(|last| matches!(last.end, AttemptEnd::NotStarted(_)));
-    let since = refused.map_or(now, |first| first.started);
-    Duration::from_millis(now.0.saturating_sub(since.0))
+    refused.map_or(Duration::ZERO, |first| now.since(first.started))
 }
 
 /// Nobody knows what became of a call, which ends at the deadline if it still runs.

@@ -8,26 +8,17 @@ use std::thread::{Builder, JoinHandle};
 use jobkeep::builtin::{HttpCall, HttpCalls};
 use jobkeep::{Completed, Manager, MemoryStore, NewJob, Reason};
 use rcgen::{CertificateParams, KeyPair};
-use rustls::crypto::ring::default_provider;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, Stream};
 
 use crate::http_server::{Server, accept, answer, assert_failed, get, local, request};
 use crate::place::PATIENCE;
+use crate::tls;
 
 fn self_signed(name: &str) -> Arc<ServerConfig> {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new([name.to_owned()]).unwrap();
     let certificate = params.self_signed(&key).unwrap();
-    let chain = vec![CertificateDer::from(certificate.der().to_vec())];
-    let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .unwrap();
-    Arc::new(config)
+    tls::server(&certificate, &key)
 }
 
 /// Answers each connection with the next text, and gives back what was asked by those that trusted it.

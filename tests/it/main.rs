@@ -70,6 +70,8 @@ mod threads;
 mod thumbnails;
 mod tidy;
 mod timing;
+#[cfg(any(feature = "http", feature = "http-call"))]
+mod tls;
 mod uniqueness;
 mod verifying;
 mod within;

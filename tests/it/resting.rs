@@ -12,6 +12,13 @@ use crate::pushing::{
     succeeded, waits,
 };
 
+/// The longest wait, of which half is drawn.
+#[track_caller]
+fn assert_drawn(wait: Duration, longest: Duration) {
+    let drawn = longest / 2..=longest;
+    assert!(drawn.contains(&wait), "{wait:?} of {longest:?}");
+}
+
 pub(crate) fn the_rests_of_a_queue_double_up_to_a_minute(place: &dyn Place) {
     let (manager, line, clock) = started(place);
     let receipt = manager.enqueue(limited("a")).unwrap();
@@ -19,11 +26,7 @@ pub(crate) fn the_rests_of_a_queue_double_up_to_a_minute(place: &dyn Place) {
         line.heard();
         line.end(refused(None));
         let wait = due_in(&waits(&manager, &receipt), &clock);
-        let longest = Duration::from_secs(longest);
-        assert!(
-            longest / 2 <= wait && wait <= longest,
-            "{wait:?} of {longest:?}"
-        );
+        assert_drawn(wait, Duration::from_secs(longest));
         clock.advance(wait - Duration::from_millis(1));
         manager.counts().unwrap();
         assert!(line.is_quiet());
@@ -46,11 +49,7 @@ pub(crate) fn a_lost_call_counts_as_a_refused_one_for_the_rest_of_its_queue(plac
         line.heard();
         line.end(refused(None));
         let wait = due_in(&waits(&manager, &receipt), &clock);
-        let longest = Duration::from_secs(longest);
-        assert!(
-            longest / 2 <= wait && wait <= longest,
-            "{wait:?} of {longest:?}"
-        );
+        assert_drawn(wait, Duration::from_secs(longest));
         clock.advance(wait);
         line.heard();
         line.end(lost());
@@ -111,8 +110,7 @@ pub(crate) fn a_refusal_of_one_job_holds_up_no_other(place: &dyn Place) {
     line.end(refused_alone());
     line.answer(succeeded());
     manager.wait(&receipts[1], PATIENCE).unwrap();
-    let wait = due_in(&waits(&manager, &receipts[0]), &clock);
-    assert!(SECOND / 2 <= wait && wait <= SECOND, "{wait:?}");
+    assert_drawn(due_in(&waits(&manager, &receipts[0]), &clock), SECOND);
 }
 
 pub(crate) fn a_job_refused_alone_waits_as_long_as_it_has_been_refused(place: &dyn Place) {

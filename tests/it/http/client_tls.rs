@@ -2,19 +2,17 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use data_encoding::BASE64;
 use jobkeep::http::{Client, ClientBuilder, Pool};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::crypto::ring::default_provider;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, Stream};
+use rustls::{ServerConnection, Stream};
 
 use super::client_script::{created, receipt};
 use super::wire::Echo;
+use crate::tls;
 
 /// An authority that nobody knows.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -41,21 +39,14 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new([name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
-        let chain = vec![CertificateDer::from(certificate.der().to_vec())];
-        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .unwrap();
+        let config = tls::server(&certificate, &key);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let play = move || {
             let (mut socket, _) = listener.accept().unwrap();
             let most = Duration::from_secs(60);
             socket.set_read_timeout(Some(most)).unwrap();
-            let mut connection = ServerConnection::new(Arc::new(config)).unwrap();
+            let mut connection = ServerConnection::new(config).unwrap();
             let mut stream = Stream::new(&mut connection, &mut socket);
             let mut text = Vec::new();
             let mut bytes = [0; 4096];
