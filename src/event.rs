@@ -284,20 +284,20 @@ impl Event {
         })
     }
 
-    /// The store could not give the job to its worker.
-    pub(crate) fn unreadable(
+    /// A job cannot run here; `name` is empty where its record cannot be read.
+    pub(crate) fn parked(
         job: JobNumber,
+        name: impl Into<String>,
         queue: QueueName,
-        reason: String,
+        reason: ParkReason,
         at: Timestamp,
     ) -> Self {
         let about = About {
             job,
-            name: String::new(),
+            name: name.into(),
             queue,
             at,
         };
-        let reason = ParkReason::Unreadable(reason);
         Self::Parked(Parked { about, reason })
     }
 

@@ -52,7 +52,7 @@ impl Manager {
 
     /// What this manager found when it took the store over.
     pub fn recovery(&self) -> Recovery {
-        self.0.recovery
+        self.0.recovery.clone()
     }
 
     /// Whether the store takes what is written to it, and since when it does not.

@@ -12,7 +12,7 @@ use crate::event::{
 /// Up to 4,096 events wait for it; what comes while so many do is [lost](Self::lost). So counts
 /// kept here are for watching; [`Manager::counts`](crate::Manager::counts) and
 /// [`Manager::jobs`](crate::Manager::jobs) tell the truth. What a start found is told by
-/// [`Manager::recovery`](crate::Manager::recovery), and by no event.
+/// [`Manager::recovery`](crate::Manager::recovery), and by no event but [`parked`](Self::parked).
 ///
 /// ```
 /// use std::sync::Arc;
@@ -57,8 +57,11 @@ pub trait Observer: Send + Sync {
         let _ = event;
     }
 
-    /// A job was set aside at its attempt, because it cannot run here. Those of unknown names or
-    /// undeclared queues make no attempt, and no event.
+    /// A job was set aside because it cannot run here: at its attempt, or by a start. A start that finds
+    /// more than 1,000 such jobs tells the first 1,000, and counts all of them in
+    /// [`Recovery::parked`](crate::Recovery::parked). Those whose payloads did not decode before are tried
+    /// once more, and told then. A job that is *accepted* under a name without a handler is told by the
+    /// next start only: a process that does nothing but queue has no others.
     fn parked(&self, event: &Parked) {
         let _ = event;
     }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use jobkeep_store::{
-    Batch, Encoded, Ended, Fence, JobNumber, Key, Priority, QueueName, RowError, Space, StateKind,
-    StoreId, Timestamp, Token, Totals, UniqueRow, Withdrawn,
+    Batch, Encoded, Ended, Fence, JobNumber, Key, ParkReason, Priority, QueueName, RowError, Space,
+    StateKind, StoreId, Timestamp, Token, Totals, UniqueRow, Withdrawn,
 };
 
 use super::encoded::{Apart, EncodedJob};
@@ -305,8 +305,8 @@ impl Engine {
     pub(crate) fn park_unreadable(&mut self, number: JobNumber, token: Token, reason: String) {
         if let Some(claim) = self.flight.end(number, token) {
             if let Some(queue) = self.pauses.name(claim.queue) {
-                let (queue, reason) = (queue.clone(), reason.clone());
-                self.observe(|at| Event::unreadable(number, queue, reason, at));
+                let (queue, why) = (queue.clone(), ParkReason::Unreadable(reason.clone()));
+                self.observe(|at| Event::parked(number, "", queue, why, at));
             }
             self.unreadable.insert(number, reason);
         }

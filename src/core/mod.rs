@@ -18,6 +18,7 @@ mod linger;
 mod list;
 mod open;
 mod operate;
+mod parked;
 mod pause;
 #[cfg(feature = "testing")]
 mod place;
@@ -37,6 +38,7 @@ pub(crate) use group::{Group, Handed};
 pub(crate) use list::{Seen, Stand};
 pub(crate) use open::{Stored, UncleanEnd};
 pub(crate) use operate::{Found, Operated, Subject};
+pub(crate) use parked::found_parked;
 pub(crate) use probation::Gate;
 pub(crate) use schedule::Order;
 pub(crate) use settle::{Outcome, Run, Settlement, settle};

@@ -130,6 +130,7 @@ impl Engine {
 
     /// Settles a restored job as interrupted that an older opening had in flight. One that another host
     /// may still run is due `resend` from now, and is no suspect: it does not run in this process.
+    /// Gives the state in which it is now.
     pub(crate) fn interrupt(
         &mut self,
         listed: &Listed,
@@ -138,7 +139,7 @@ impl Engine {
         origins: Option<Origins>,
         key: Option<u64>,
         resend: Option<Duration>,
-    ) -> Result<(), RowError> {
+    ) -> Result<State, RowError> {
         let number = listed.number;
         let here = origins.unwrap_or(Origins {
             queue: 0,
@@ -166,8 +167,9 @@ impl Engine {
         let cancelled = record.cancel_requested && state::cancel(&mut record, now).is_ok();
         if interrupted.is_err() && !cancelled {
             // A finished record among the live ones: nothing that this version writes.
-            return Ok(());
+            return Ok(record.state);
         }
+        let state = record.state.clone();
         let suspect = here.known
             && record.state == State::Ready
             && self.probation.suspects(record.unclean_ends)
@@ -183,7 +185,7 @@ impl Engine {
                 order: Order::new(number, line),
             });
         }
-        Ok(())
+        Ok(state)
     }
 
     /// The opening ends in order, and jobs still run: they are not to be taken for its end.

@@ -10,6 +10,7 @@ use jobkeep_store::{
 use super::encoded::{Apart, EncodedJob, Origins};
 use super::engine::{Engine, put_apart};
 use super::expiry::delete_finished;
+use super::parked::lacking;
 use super::schedule::Line;
 use super::state;
 use crate::Error;
@@ -74,15 +75,14 @@ impl Engine {
                 Some(ParkReason::Unreadable(reason.clone())),
             );
         }
-        let Some(origins) = origins else {
-            return (StateKind::Parked, Some(ParkReason::UnknownQueue));
-        };
-        if !origins.known {
-            return (StateKind::Parked, Some(ParkReason::UnknownName));
+        if let Some(reason) = lacking(origins) {
+            return (StateKind::Parked, Some(reason));
         }
-        let line = Line::new(origins, state, priority, order);
-        if self.schedule.is_ready(number, line) {
-            return (StateKind::Ready, None);
+        if let Some(origins) = origins {
+            let line = Line::new(origins, state, priority, order);
+            if self.schedule.is_ready(number, line) {
+                return (StateKind::Ready, None);
+            }
         }
         match state {
             State::Parked(reason) => (StateKind::Parked, Some(reason.clone())),

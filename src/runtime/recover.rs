@@ -7,7 +7,7 @@ use jobkeep_store::{JobNumber, Key, StoreError, Write};
 
 use super::command::Command;
 use super::committer::Committer;
-use super::start::{Opener, Recovery, rules};
+use super::start::{Findings, Opener, rules};
 use crate::clock::Steady;
 use crate::core::Group;
 use crate::event::Event;
@@ -113,7 +113,7 @@ impl Committer {
             &rules(&shared.config, shared.observing.is_some(), Vec::new()),
             stored,
         );
-        let restored = opener.restore(&mut self.engine, &mut Recovery::default());
+        let restored = opener.restore(&mut self.engine, &mut Findings::default());
         restored.map(drop).map_err(|why| self.lost(cause, why))
     }
 

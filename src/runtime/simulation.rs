@@ -12,7 +12,7 @@ use super::execute::Begun;
 use super::inbox::WhenFull;
 use super::pool::Pool;
 use super::shared::{Shared, Shutdown};
-use super::start::{Opener, Parts, Recovery, rules, take_over};
+use super::start::{Findings, Opener, Parts, Recovery, rules, take_over};
 use super::{execute, living, panics, start};
 use crate::clock::Steady;
 use crate::context::Running;
@@ -267,7 +267,7 @@ impl Process {
         let tag = OpeningTag(0);
         let built = Engine::open(&rules, stored, engine.store(), tag, opener.now);
         let mut built = built.map_err(|cause| cause.to_string())?;
-        let restored = opener.restore(&mut built, &mut Recovery::default());
+        let restored = opener.restore(&mut built, &mut Findings::default());
         restored.map_err(text)?;
         let mut expected = built.places();
         expected.retain(|&number, _| !engine.is_apart(number));

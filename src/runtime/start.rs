@@ -1,13 +1,14 @@
 //! Taking a store over and starting the threads.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use jobkeep_store::{
-    Alone, Closing, Durability, InFlight, JobNumber, JobRecord, Key, Opening, OpeningTag, Place,
-    QueueStore, RowError, Space, StoreError, StoreId, Timestamp, get_typed, open_row,
+    Alone, Closing, Durability, InFlight, JobNumber, JobRecord, Key, Opening, OpeningTag,
+    ParkReason, Place, QueueStore, RowError, Space, StoreError, StoreId, Timestamp, get_typed,
+    open_row,
 };
 
 use super::command::Command;
@@ -25,10 +26,11 @@ use crate::clock::{Clock, Now};
 use crate::config::Config;
 use crate::context::Resources;
 use crate::core::{self, Engine, Origins, Rules, Stored, UncleanEnd};
+use crate::event::Event;
 use crate::receipt::Origin;
 use crate::registry::Registry;
 use crate::sync::Arc;
-use crate::{Error, Observer};
+use crate::{Error, Observer, ParkedJobs};
 
 /// What a manager is made of.
 pub(crate) struct Parts {
@@ -41,7 +43,7 @@ pub(crate) struct Parts {
 }
 
 /// What the opening found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recovery {
     /// Jobs that were not finished, those below included.
@@ -50,6 +52,41 @@ pub struct Recovery {
     pub interrupted: u64,
     /// Rows that did not match their checksum: set aside with their bytes.
     pub damaged: u64,
+    /// Jobs that cannot run here, by why. Those whose payloads did not decode so far are tried once more,
+    /// and count until then. Shown, it is a line for the log of a start.
+    pub parked: ParkedJobs,
+}
+
+/// What the scan of a store finds.
+#[derive(Default)]
+pub(super) struct Findings {
+    recovery: Recovery,
+    /// Jobs that the last opening had in flight: what becomes of them is found after the scan.
+    in_flight: HashSet<JobNumber>,
+    observed: bool,
+    /// Of jobs that are parked from the beginning.
+    events: Vec<Event>,
+}
+
+impl Findings {
+    /// So many jobs that are parked from the beginning does an observer hear of, one by one.
+    const TOLD: usize = 1_000;
+
+    fn parked(
+        &mut self,
+        job: JobNumber,
+        reason: ParkReason,
+        (name, queue): (&str, &str),
+        at: Timestamp,
+    ) {
+        self.recovery.parked.count(&reason, name, queue);
+        // Undecodable ones are tried once more, and told then.
+        let is_final = !matches!(reason, ParkReason::Undecodable(_));
+        if self.observed && is_final && self.events.len() < Self::TOLD {
+            let event = Event::parked(job, name, queue.into(), reason, at);
+            self.events.push(event);
+        }
+    }
 }
 
 const ACT: &str = "start the manager";
@@ -145,6 +182,9 @@ pub(super) fn take_over(
     for pool in shared.pools.iter().filter(|pool| pool.push.is_some()) {
         shared.clock.tell(pool);
     }
+    if let Some(observing) = &shared.observing {
+        observing.tell(opened.events);
+    }
     watch(store_id, &shared.inbox);
     let still: Vec<_> = shared.stuck().iter().map(|stuck| stuck.job).collect();
     for job in stuck.into_iter().filter(|job| !still.contains(job)) {
@@ -201,6 +241,7 @@ struct Opened {
     openings: Vec<(JobNumber, OpeningTag)>,
     order_floor: Timestamp,
     recovery: Recovery,
+    events: Vec<Event>,
 }
 
 impl Opener<'_> {
@@ -229,9 +270,17 @@ impl Opener<'_> {
     ) -> Result<Opened, StoreError> {
         let row_failed = |cause| StoreError::failed("prepare an opening", "the manager", cause);
         let mut engine = Engine::open(rules, stored, store, tag, self.now).map_err(row_failed)?;
-        let mut recovery = Recovery::default();
-        let order_floor = self.restore(&mut engine, &mut recovery)?;
-        self.interrupt(&mut engine, rules, &mut recovery)?;
+        let end = self.unclean_end()?;
+        let in_flight = end.iter().flat_map(|end| &end.in_flight.jobs);
+        let mut findings = Findings {
+            in_flight: in_flight.map(|listed| listed.number).collect(),
+            observed: rules.observed,
+            ..Findings::default()
+        };
+        let order_floor = self.restore(&mut engine, &mut findings)?;
+        if let Some(end) = end {
+            self.interrupt(&mut engine, rules, &end, &mut findings)?;
+        }
         let mut openings = Vec::new();
         self.each(Space::Openings, |key, row| {
             let opening: Opening = open_row(key, row)?;
@@ -248,7 +297,8 @@ impl Opener<'_> {
             engine,
             openings,
             order_floor,
-            recovery,
+            recovery: findings.recovery,
+            events: findings.events,
         })
     }
 
@@ -256,21 +306,28 @@ impl Opener<'_> {
     pub(super) fn restore(
         &self,
         engine: &mut Engine,
-        recovery: &mut Recovery,
+        findings: &mut Findings,
     ) -> Result<Timestamp, StoreError> {
         let mut floor = Timestamp::default();
         self.each(Space::Live, |key, row| {
             match open_row::<Place<'_>>(key, row) {
                 Ok(place) => {
                     let origins = (self.origins)(place.queue, place.name);
-                    let order = engine.restore(JobNumber(key.number), &place, origins);
+                    let number = JobNumber(key.number);
+                    let order = engine.restore(number, &place, origins);
                     floor = floor.max(order.unwrap_or_default());
-                    recovery.waiting += 1;
+                    findings.recovery.waiting += 1;
+                    if let Some(reason) = core::found_parked(&place.state, origins)
+                        && !findings.in_flight.contains(&number)
+                    {
+                        let job = (place.name, place.queue);
+                        findings.parked(number, reason, job, self.now.wall);
+                    }
                 }
                 Err(newer) if newer.newer_format().is_some() => return Err(newer),
                 Err(damage) => {
                     engine.set_aside(key, row, &damage)?;
-                    recovery.damaged += 1;
+                    findings.recovery.damaged += 1;
                 }
             }
             Ok(())
@@ -283,11 +340,9 @@ impl Opener<'_> {
         &self,
         engine: &mut Engine,
         rules: &Rules,
-        recovery: &mut Recovery,
+        end: &UncleanEnd,
+        findings: &mut Findings,
     ) -> Result<(), StoreError> {
-        let Some(end) = self.unclean_end()? else {
-            return Ok(());
-        };
         for listed in &end.in_flight.jobs {
             let key = Key::live(listed.number);
             let Some(row) = self.store.get(&key)? else {
@@ -313,10 +368,15 @@ impl Opener<'_> {
                     Err(cause) => return Err(cause),
                 }
             }
-            engine
-                .interrupt(listed, &end, Box::new(record), origins, hash, resend)
+            let (name, queue) = (record.name.clone(), record.queue.clone());
+            let state = engine
+                .interrupt(listed, end, Box::new(record), origins, hash, resend)
                 .map_err(|cause| StoreError::row(key, cause))?;
-            recovery.interrupted += 1;
+            findings.recovery.interrupted += 1;
+            if let Some(reason) = core::found_parked(&state, origins) {
+                let job = (name.as_str(), queue.as_str());
+                findings.parked(listed.number, reason, job, self.now.wall);
+            }
         }
         Ok(())
     }

@@ -289,6 +289,7 @@ behaviours! {
         a_parked_job_is_cancelled_or_removed_like_any_other
         a_delayed_job_of_an_unknown_name_still_waits_for_its_time
         a_job_of_an_undeclared_queue_waits_for_its_queue
+        a_start_says_how_many_jobs_cannot_run_here_and_why
         an_alias_runs_jobs_of_the_old_name;
     restarting:
         what_waited_runs_after_a_restart
@@ -385,6 +386,8 @@ behaviours! {
         a_snooze_and_a_retry_by_an_operator_are_told
         a_cancellation_is_told
         a_parked_job_is_told_with_the_reason
+        what_a_start_cannot_run_is_told
+        a_start_tells_the_first_of_very_many_jobs_that_it_cannot_run
         every_job_of_a_large_batch_is_told
         a_job_that_was_there_already_is_not_told_again
         pauses_are_told_where_they_change_something

@@ -18,6 +18,7 @@ use crate::place::{
     Door, HOUR, Other, PATIENCE, Place, SECOND, Work, one_worker, succeeding, through, work,
 };
 use crate::retrying::until;
+use crate::suspecting::{die_beside, two_suspects};
 
 /// Writes down what it hears.
 struct Recorder(Mutex<Sender<String>>);
@@ -229,6 +230,65 @@ pub(crate) fn a_parked_job_is_told_with_the_reason(place: &dyn Place) {
     );
     drop(manager);
     assert!(heard.rest().is_empty());
+}
+
+pub(crate) fn what_a_start_cannot_run_is_told(place: &dyn Place) {
+    let receipts = two_suspects(place);
+    die_beside(place, &["a"], &mut receipts.clone());
+    // Neither its queue nor its name is known to the next start.
+    let builder = Manager::builder(place.open())
+        .queue(Queue::new("default").workers(0))
+        .queue(Queue::new("mail"));
+    let (recorder, heard) = Recorder::new();
+    let manager = builder.observer(recorder).start().unwrap();
+    let other = manager.enqueue(Other { amount: 7 }).unwrap().number();
+    let mail = NewJob::new(work("mail")).queue("mail");
+    let mail = manager.enqueue(mail).unwrap().number();
+    drop(manager);
+    let [a, b] = [0, 1].map(|n: usize| receipts[n].number());
+    let unknown = |number, name| format!("parked {number} `{name}` default, UnknownName");
+    let crashing = format!("parked {a} `work` default, Crashing(3)");
+    let heard: Vec<_> = heard
+        .rest()
+        .into_iter()
+        .filter(|line| line.starts_with("parked"))
+        .collect();
+    // What was in flight comes last. A job just accepted is told by the next start.
+    let expected = [unknown(b, "work"), unknown(a, "work")];
+    assert_eq!(heard, expected);
+
+    let (recorder, heard) = Recorder::new();
+    let manager = succeeding(one_worker(place))
+        .observer(recorder)
+        .start()
+        .unwrap();
+    manager.wait(&receipts[1], PATIENCE).unwrap();
+    drop(manager);
+    let heard: Vec<_> = heard
+        .rest()
+        .into_iter()
+        .filter(|line| line.starts_with("parked"))
+        .collect();
+    let expected = [
+        crashing,
+        unknown(other, "other"),
+        format!("parked {mail} `work` mail, UnknownQueue"),
+    ];
+    assert_eq!(heard, expected);
+}
+
+pub(crate) fn a_start_tells_the_first_of_very_many_jobs_that_it_cannot_run(place: &dyn Place) {
+    let manager = one_worker(place).start().unwrap();
+    manager.enqueue_all((0..1_100).map(|_| work("a"))).unwrap();
+    drop(manager);
+    let (recorder, heard) = Recorder::new();
+    let manager = one_worker(place).observer(recorder).start().unwrap();
+    let line = "1100 jobs cannot run here: 1100 `work` (no handler)";
+    assert_eq!(manager.recovery().parked.to_string(), line);
+    drop(manager);
+    let heard = heard.rest();
+    assert_eq!(heard.len(), 1_000);
+    assert_eq!(heard[999], "parked 1000 `work` default, UnknownName");
 }
 
 pub(crate) fn every_job_of_a_large_batch_is_told(place: &dyn Place) {

@@ -1,6 +1,6 @@
 use jobkeep::{
-    AttemptEnd, Codec, Counts, Job, JobError, Manager, NewJob, ParkReason, Queue, Reason, Receipt,
-    StateKind,
+    AttemptEnd, Codec, Counts, Job, JobError, Manager, NewJob, ParkReason, ParkedKind, Queue,
+    Reason, Receipt, StateKind,
 };
 use jobkeep_store::{JobRecord, Kept, Key, get_typed};
 use serde::{Deserialize, Serialize};
@@ -151,6 +151,57 @@ pub(crate) fn a_job_of_an_undeclared_queue_waits_for_its_queue(place: &dyn Place
         .unwrap()
         .into_output()
         .unwrap();
+}
+
+pub(crate) fn a_start_says_how_many_jobs_cannot_run_here_and_why(place: &dyn Place) {
+    let (manager, undecodable) = park(place, None);
+    manager
+        .enqueue_all([1, 2].map(|amount| Other { amount }))
+        .unwrap();
+    let large = manager.enqueue(work("x".repeat(2_000))).unwrap();
+    until(&manager, &large, StateKind::Parked);
+    drop(manager);
+    let builder = Manager::builder(place.open())
+        .queue(Queue::new("default").workers(0))
+        .queue(Queue::new("images").workers(0));
+    let manager = builder.start().unwrap();
+    assert_eq!(manager.recovery().parked.total(), 4);
+    let in_images = NewJob::new(work("a")).queue("images");
+    manager.enqueue(in_images).unwrap();
+    drop(manager);
+
+    let manager = one_worker(place)
+        .handle::<Reshaped>(|job, _| Ok(job.lines.len()))
+        .start()
+        .unwrap();
+    let parked = manager.recovery().parked;
+    assert_eq!(
+        parked.to_string(),
+        "5 jobs cannot run here: 2 `other` (no handler), 1 in queue \
+        `images` (not declared), 2 undecodable"
+    );
+    let kinds: Vec<_> = parked.kinds().collect();
+    let expected = [
+        (&ParkedKind::UnknownName("other".into()), 2),
+        (&ParkedKind::UnknownQueue("images".into()), 1),
+        (&ParkedKind::Undecodable, 2),
+    ];
+    assert_eq!(kinds, expected);
+    assert_eq!(manager.recovery().waiting, 5);
+    // Until they are tried again.
+    until(&manager, &undecodable, StateKind::Parked);
+    drop(manager);
+    let manager = succeeding(one_worker(place)).start().unwrap();
+    assert_eq!(manager.recovery().parked.total(), 5);
+    manager.wait(&undecodable, PATIENCE).unwrap();
+    manager.wait(&large, PATIENCE).unwrap();
+    drop(manager);
+    let parked = succeeding(one_worker(place))
+        .start()
+        .unwrap()
+        .recovery()
+        .parked;
+    assert_eq!(parked.total(), 3);
 }
 
 /// What [`Work`] was called before.

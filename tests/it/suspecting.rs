@@ -24,7 +24,7 @@ fn builder(place: &dyn Place, workers: usize) -> Builder {
 
 /// Has an opening die while these jobs run, which must be the first ones to start. They are queued
 /// where there are none yet.
-fn die_beside(place: &dyn Place, labels: &[&str], receipts: &mut Vec<Receipt<Work>>) {
+pub(crate) fn die_beside(place: &dyn Place, labels: &[&str], receipts: &mut Vec<Receipt<Work>>) {
     let store = place.open();
     let faults = store.faults();
     let builder = Manager::builder(store).queue(Queue::new("default").workers(labels.len()));
