@@ -8,6 +8,7 @@ use super::Server;
 #[derive(Clone, Debug)]
 pub(super) struct Limits {
     pub(super) body: usize,
+    pub(super) unwanted: usize,
     pub(super) header: usize,
     pub(super) depth: usize,
     pub(super) connections: usize,
@@ -25,6 +26,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body: 2 << 20,
+            unwanted: 64 << 20,
             header: 16 << 10,
             depth: 64,
             connections: 4_096,
@@ -44,6 +46,16 @@ impl Server {
     /// [`Builder::payload_limit`](crate::Builder::payload_limit) counts for each job of it too.
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.limits.body = bytes;
+        self
+    }
+
+    /// How much a client may go on sending of a body that was refused, 64 MiB by default. It has its answer
+    /// then, with `connection: close`, and may not have looked for it: many look only when they have sent
+    /// everything, and to them a connection that is closed before that is a broken pipe and no answer. What
+    /// comes is thrown away, and the connection is closed when it is more than this, takes longer than
+    /// [`body_timeout`](Self::body_timeout), or stops coming for 5 seconds. Of [`serve`](Self::serve) only.
+    pub fn unwanted_limit(mut self, bytes: usize) -> Self {
+        self.limits.unwanted = bytes;
         self
     }
 

@@ -7,9 +7,11 @@ mod create;
 mod execute;
 mod guard;
 mod limits;
+mod linger;
 mod operate;
 mod patience;
 mod query;
+mod rest;
 mod serve;
 mod show;
 mod watch;
@@ -87,6 +89,7 @@ use watched::{Log, watched};
 /// | limit | default |
 /// |---|---|
 /// | [`body_limit`](Self::body_limit) | 2 MiB |
+/// | [`unwanted_limit`](Self::unwanted_limit) of a body that is refused | 64 MiB |
 /// | [`header_limit`](Self::header_limit) | 16 KiB |
 /// | [`depth_limit`](Self::depth_limit) of JSON | 64 levels |
 /// | [`connections`](Self::connections) | 4,096, or what descriptors allow |

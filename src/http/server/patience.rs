@@ -16,16 +16,20 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
+use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::super::problem::Code;
+use super::Leaving;
 use super::answer::Refusal;
 use super::limits::Limits;
+use super::linger::Linger;
+use crate::clock::FOREVER;
 use crate::sync::Mutex;
 
 /// What a connection is waited for, shared with what answers its requests.
@@ -38,6 +42,8 @@ struct Shared {
     /// Of who read last, and found nothing. hyper does not read again before there is something, so it is
     /// woken when another time begins to count.
     reader: Mutex<Option<Waker>>,
+    /// The client may still be sending what nobody reads.
+    leaves: AtomicBool,
 }
 
 const OWES: u8 = 0;
@@ -61,6 +67,15 @@ impl Stage {
         }
     }
 
+    /// What the client sends of a request that was answered is not read any more, and the connection ends.
+    pub(super) fn leaves_the_rest(&self) {
+        self.0.leaves.store(true, Ordering::Relaxed);
+    }
+
+    fn has_left_the_rest(&self) -> bool {
+        self.0.leaves.load(Ordering::Relaxed)
+    }
+
     /// What it is in, for who found nothing to read.
     fn read_later(&self, waker: &Waker) -> u8 {
         *self.0.reader.lock() = Some(waker.clone());
@@ -78,49 +93,59 @@ impl Stage {
 pub(super) struct Patient<T> {
     inner: T,
     stage: Stage,
-    header: Duration,
-    idle: Duration,
-    unread: Duration,
+    limits: Limits,
+    leaving: watch::Receiver<Leaving>,
     reading: Timer,
     writing: Timer,
     /// What is left to send in the place of hyper's own word.
     refusal: Option<Vec<u8>>,
+    linger: Option<Linger>,
 }
 
 /// A time that is over, and what it was set for.
 #[derive(Default)]
-struct Timer(Option<(u8, Pin<Box<Sleep>>)>);
+pub(super) struct Timer(Option<(u8, Pin<Box<Sleep>>)>);
 
 impl Timer {
     /// Whether it is over, set anew where it was for something else.
-    fn poll(&mut self, what: u8, time: Duration, context: &mut Context<'_>) -> Poll<()> {
-        let (of, sleep) = self.0.get_or_insert_with(|| {
-            let end = Instant::now() + time;
-            (what, Box::pin(sleep_until(end)))
-        });
+    pub(super) fn poll(
+        &mut self,
+        what: u8,
+        time: Duration,
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
+        let end = || Instant::now() + time.min(FOREVER);
+        let (of, sleep) = self
+            .0
+            .get_or_insert_with(|| (what, Box::pin(sleep_until(end()))));
         if *of != what {
             *of = what;
-            sleep.as_mut().reset(Instant::now() + time);
+            sleep.as_mut().reset(end());
         }
         sleep.as_mut().poll(context)
     }
 
-    fn stop(&mut self) {
+    pub(super) fn stop(&mut self) {
         self.0 = None;
     }
 }
 
 impl<T> Patient<T> {
-    pub(super) fn new(inner: T, stage: Stage, limits: &Limits) -> Self {
+    pub(super) fn new(
+        inner: T,
+        stage: Stage,
+        limits: Limits,
+        leaving: watch::Receiver<Leaving>,
+    ) -> Self {
         Self {
             inner,
             stage,
-            header: limits.header_time,
-            idle: limits.idle_time,
-            unread: limits.body_time,
+            limits,
+            leaving,
             reading: Timer::default(),
             writing: Timer::default(),
             refusal: None,
+            linger: None,
         }
     }
 }
@@ -139,7 +164,7 @@ impl<T: Write + Unpin> Patient<T> {
             self.writing.stop();
             return Poll::Ready(written);
         }
-        ready!(self.writing.poll(WORKS, self.unread, context));
+        ready!(self.writing.poll(WORKS, self.limits.body_time, context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
@@ -166,6 +191,7 @@ impl<T: Write + Unpin> Patient<T> {
         all: usize,
     ) -> Option<Poll<io::Result<usize>>> {
         let mut left = self.refusal.take().or_else(|| Self::refusal(begin))?;
+        self.stage.leaves_the_rest();
         while !left.is_empty() {
             match self.send(context, |inner, context| inner.poll_write(context, &left)) {
                 Poll::Ready(Ok(sent)) => drop(left.drain(..sent.min(left.len()))),
@@ -195,8 +221,8 @@ impl<T: Read + Unpin> Read for Patient<T> {
         }
         let stage = this.stage.read_later(context.waker());
         let time = match stage {
-            OWES => this.header,
-            RESTS => this.idle,
+            OWES => this.limits.header_time,
+            RESTS => this.limits.idle_time,
             _ => {
                 this.reading.stop();
                 return Poll::Pending;
@@ -207,7 +233,7 @@ impl<T: Read + Unpin> Read for Patient<T> {
     }
 }
 
-impl<T: Write + Unpin> Write for Patient<T> {
+impl<T: Read + Write + Unpin> Write for Patient<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -244,6 +270,12 @@ impl<T: Write + Unpin> Write for Patient<T> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(context)
+        let this = &mut *self;
+        if !this.stage.has_left_the_rest() {
+            return Pin::new(&mut this.inner).poll_shutdown(context);
+        }
+        let linger = || Linger::new(&this.limits, this.leaving.clone());
+        let linger = this.linger.get_or_insert_with(linger);
+        linger.poll(&mut this.inner, context)
     }
 }

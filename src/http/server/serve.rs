@@ -25,7 +25,9 @@ use tokio::sync::watch;
 use super::super::problem::Code;
 use super::answer::Refusal;
 use super::limits::Limits;
+use super::linger::Linger;
 use super::patience::{Patient, Stage};
+use super::rest::lend;
 use super::{Host, Leaving, Server, routes};
 use crate::clock::Clock;
 use crate::runtime::{Signal, Woken};
@@ -34,6 +36,10 @@ use crate::{Error, Shutdown};
 
 /// So many descriptors are left for the store and everything else of the process.
 const RESERVE: usize = 64;
+
+/// So many of those that are turned away may be read on at once: they are none of the connections that are
+/// counted, and have their descriptors from the reserve.
+const TURNED_AWAY: usize = RESERVE / 2;
 
 /// How long the server waits to accept another connection where the system could not give it one.
 const EXHAUSTED: Duration = Duration::from_millis(100);
@@ -90,9 +96,11 @@ impl Server {
             most: most(&host.limits),
             limits: host.limits.clone(),
             open: Arc::clone(&serving.connections),
+            turned_away: Arc::default(),
+            leaving: host.leaving.subscribe(),
             stopped: Arc::clone(&serving.stopped),
         };
-        runtime.spawn(accepting.run(listener, host.leaving.subscribe()));
+        runtime.spawn(accepting.run(listener));
         serving.runtime = Some(runtime);
         Ok(serving)
     }
@@ -126,11 +134,13 @@ struct Accepting {
     limits: Limits,
     most: usize,
     open: Arc<AtomicUsize>,
+    turned_away: Arc<AtomicUsize>,
+    leaving: watch::Receiver<Leaving>,
     stopped: Arc<Stopped>,
 }
 
 impl Accepting {
-    async fn run(self, listener: TcpListener, mut leaving: watch::Receiver<Leaving>) {
+    async fn run(self, listener: TcpListener) {
         // Whatever ends it.
         let _says_so = Ends(Arc::clone(&self.stopped));
         let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
@@ -138,6 +148,9 @@ impl Accepting {
         };
         let mut server = http1::Builder::new();
         server.max_buf_size(self.limits.header.max(8 << 10));
+        // Who has no more to say may still want to hear.
+        server.half_close(true);
+        let mut leaving = self.leaving.clone();
         let graceful = GracefulShutdown::new();
         loop {
             tokio::select! {
@@ -157,25 +170,29 @@ impl Accepting {
     fn take(&self, stream: TcpStream, server: &http1::Builder, graceful: &GracefulShutdown) {
         let open = Open::count(&self.open);
         if self.open.load(Ordering::Relaxed) > self.most {
-            let refusal = Refusal::new(Code::Full, "too many connections are open");
-            // As far as it goes without waiting.
-            let _ = stream.try_write(&refusal.retry_after(1).bytes());
+            self.turn_away(stream);
             return;
         }
         // Answers are small and whole.
         let _ = stream.set_nodelay(true);
         let stage = Stage::new();
-        let connection = Patient::new(TokioIo::new(stream), stage.clone(), &self.limits);
+        let (limits, leaving) = (self.limits.clone(), self.leaving.clone());
+        let connection = Patient::new(TokioIo::new(stream), stage.clone(), limits, leaving);
         let router = TowerToHyperService::new(self.router.clone());
         // Near the limit nobody keeps a connection, so that others come in between.
         let (open_now, kept) = (Arc::clone(&self.open), self.most / 4 * 3);
         let service = hyper::service::service_fn(move |request| {
             stage.works();
+            let (request, rest) = lend(request);
             let (answer, stage) = (router.call(request), stage.clone());
             let is_crowded = open_now.load(Ordering::Relaxed) > kept;
             async move {
                 let mut answer = answer.await;
-                if is_crowded && let Ok(answer) = &mut answer {
+                let is_read = rest.read().await;
+                if !is_read {
+                    stage.leaves_the_rest();
+                }
+                if (is_crowded || !is_read) && let Ok(answer) = &mut answer {
                     let close = HeaderValue::from_static("close");
                     answer.headers_mut().insert(header::CONNECTION, close);
                 }
@@ -189,6 +206,21 @@ impl Accepting {
             // Who breaks off knows it.
             let _ = connection.await;
         });
+    }
+
+    /// Tells a connection too many so, and closes it.
+    fn turn_away(&self, stream: TcpStream) {
+        let refusal = Refusal::new(Code::Full, "too many connections are open");
+        // As far as it goes without waiting.
+        let _ = stream.try_write(&refusal.retry_after(1).bytes());
+        let turned_away = Open::count(&self.turned_away);
+        if self.turned_away.load(Ordering::Relaxed) <= TURNED_AWAY {
+            let linger = Linger::new(&self.limits, self.leaving.clone());
+            tokio::spawn(async move {
+                let _turned_away = turned_away;
+                linger.close(TokioIo::new(stream)).await;
+            });
+        }
     }
 }
 

@@ -13,4 +13,5 @@ mod executing_limits;
 mod executing_lost;
 mod guarding;
 mod hostile;
+mod unread;
 mod wire;
