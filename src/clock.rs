@@ -8,7 +8,11 @@ use crate::sync::Arc;
 
 /// No span is longer where one is added to an instant of the operating system, which would overflow on some of
 /// them: a user's `Duration::MAX` is *no limit*.
-#[cfg(any(feature = "http-server", feature = "http-client", feature = "http-call"))]
+#[cfg(any(
+    feature = "http-server",
+    feature = "http-client",
+    feature = "http-call"
+))]
 pub(crate) const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 /// A moment by the steady clock: the wall clock's reading when the clock was made, plus the

@@ -108,12 +108,7 @@ pub(super) struct Timer(Option<(u8, Pin<Box<Sleep>>)>);
 
 impl Timer {
     /// Whether it is over, set anew where it was for something else.
-    pub(super) fn poll(
-        &mut self,
-        what: u8,
-        time: Duration,
-        context: &mut Context<'_>,
-    ) -> Poll<()> {
+    pub(super) fn poll(&mut self, what: u8, time: Duration, context: &mut Context<'_>) -> Poll<()> {
         let end = || Instant::now() + time.min(FOREVER);
         let (of, sleep) = self
             .0

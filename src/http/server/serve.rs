@@ -192,7 +192,9 @@ impl Accepting {
                 if !is_read {
                     stage.leaves_the_rest();
                 }
-                if (is_crowded || !is_read) && let Ok(answer) = &mut answer {
+                if (is_crowded || !is_read)
+                    && let Ok(answer) = &mut answer
+                {
                     let close = HeaderValue::from_static("close");
                     answer.headers_mut().insert(header::CONNECTION, close);
                 }
