@@ -151,7 +151,8 @@ impl Context {
     /// At most 10,000 jobs with 16 MiB of payloads may follow an attempt. One whose idempotency key is
     /// held with the same payload is there already, and is not written. Where a key is held with
     /// another payload, this attempt fails instead, with an error that names the key and its holder,
-    /// and is tried again by the policy.
+    /// and is tried again by the policy. A key that this job holds itself goes to the one that follows
+    /// it, with whatever payload: so a job can queue its next run, and there is never more than one.
     ///
     /// # Durability
     /// Nothing is written before the attempt's end. Then the success and all jobs that follow it are

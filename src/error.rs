@@ -149,8 +149,8 @@ impl Error {
         Self::new(
             Kind::KeyConflict(job),
             format!(
-                "retry job {job}: its key `{key}` has run out, and a newer job `{name}` may hold \
-                 it: enqueue the job anew"
+                "retry job {job}: its key `{key}` has run out or gone to its successor, and a newer \
+                 job `{name}` may hold it: enqueue the job anew"
             ),
         )
     }

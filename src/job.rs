@@ -41,7 +41,9 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     /// them is kept; the type itself may be renamed and moved.
     const NAME: &'static str;
 
-    /// Names that this type was stored under before. Jobs stored under one of them run as this type.
+    /// Names that this type was stored under before. Jobs stored under one of them run as this type, and
+    /// hold their [idempotency keys](crate::NewJob::key) for it; a pool of a client or a permission of a
+    /// host that names one of them means this type.
     const ALIASES: &'static [&'static str] = &[];
 
     /// How payload and output are encoded: JSON by default.

@@ -162,6 +162,7 @@ mod clock;
 mod config;
 mod context;
 mod core;
+mod digest;
 mod enqueue;
 mod error;
 pub mod event;

@@ -69,6 +69,9 @@ impl Manager {
 
     /// Queues a job, or a [`NewJob`] with its options. Waits for room where the inbox is full.
     ///
+    /// A job that does so with the [key](NewJob::key) that it holds gets its own receipt: for its next run
+    /// there is [`Context::enqueue`](crate::Context::enqueue).
+    ///
     /// # Durability
     /// The job is in the store, to the degree that [`Receipt::durability`] names, when this
     /// returns. One that is [buffered](NewJob::durability) may not be there yet.

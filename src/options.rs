@@ -3,7 +3,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jobkeep_store::{Backoff, Durability, Timestamp};
 
-use crate::{Codec, Error, Job, Priority, payload, retry};
+use crate::core::Sameness;
+use crate::{Codec, Error, Job, Priority, digest, payload, retry};
 
 /// A job with its options, bound to no manager. What is not said follows the job type's
 /// [`Policy`](crate::Policy).
@@ -27,6 +28,7 @@ pub struct NewJob<J> {
     priority: Option<Priority>,
     start: Start,
     key: Option<String>,
+    key_retention: Option<Duration>,
     attempts: Option<u32>,
     backoff: Option<Backoff>,
     timeout: Option<Duration>,
@@ -50,6 +52,7 @@ impl<J: Job> NewJob<J> {
             priority: None,
             start: Start::Now,
             key: None,
+            key_retention: None,
             attempts: None,
             backoff: None,
             timeout: None,
@@ -86,12 +89,34 @@ impl<J: Job> NewJob<J> {
         self
     }
 
-    /// An idempotency key, none by default: at most 256 bytes, unique for the job type in this store. Enqueued again
-    /// with the same payload, the existing job's receipt comes back and nothing is written; with
-    /// another payload it is an error. The key is kept until 24 hours after the job ended: see
-    /// [`Builder::key_retention`](crate::Builder::key_retention).
+    /// An idempotency key, none by default: at most 256 bytes, unique for the job type in this store,
+    /// whichever of its [names](Job::ALIASES) a job has. Enqueued again with the same payload, the
+    /// existing job's receipt comes back, whatever became of that job, and nothing is written:
+    /// [`Receipt::is_existing`](crate::Receipt::is_existing) says so. With another payload it is an error.
+    ///
+    /// Payloads are the same if their values are, whatever the order of their maps and sets. Other lists
+    /// are told apart by what they hold and not by its order, because serde cannot tell a set from a
+    /// list; arrays and tuples by their order too. In JSON, a field of the job itself does not count if
+    /// the type fills it in with just that value where it is missing, so that a field with
+    /// `#[serde(default)]` can be added while keys are held (in payloads of some kilobytes; in one of 256
+    /// KiB no more). A request that comes over HTTP is also the same as one that sent the same bytes.
+    ///
+    /// The key is kept until 24 hours after the job ended: see
+    /// [`Builder::key_retention`](crate::Builder::key_retention), and
+    /// [`key_retention`](Self::key_retention) for one of its own. [Removing](crate::Manager::remove) the
+    /// job lets it go at once, and a job that [follows](crate::Context::enqueue) the one that holds it may
+    /// take it over.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
+        self
+    }
+
+    /// How long the job holds its [`key`](Self::key) after its end, where that is less than
+    /// [`Builder::key_retention`](crate::Builder::key_retention) says for all; else as
+    /// [`Policy::key_retention`](crate::Policy::key_retention) says. Zero lets go of it with the end: one
+    /// job at a time, and again afterwards. Rounded down to milliseconds.
+    pub fn key_retention(mut self, age: Duration) -> Self {
+        self.key_retention = Some(age);
         self
     }
 
@@ -135,10 +160,21 @@ impl<J: Job> NewJob<J> {
     /// # Errors
     /// Where the job's own `Serialize` fails.
     pub fn draft(self) -> Result<Draft, Error> {
-        let payload = payload::encode(J::CODEC, &self.job)
-            .map_err(|cause| Error::codec(format_args!("encode job `{}`", J::NAME), cause))?;
+        let failed = |cause| Error::codec(format_args!("encode job `{}`", J::NAME), cause);
+        let payload = payload::encode(J::CODEC, &self.job).map_err(failed)?;
+        let digest = self
+            .key
+            .as_ref()
+            .map(|_| digest::of_job(&self.job, &payload));
         Ok(Draft {
             name: J::NAME.into(),
+            aliases: J::ALIASES,
+            digest: digest.transpose().map_err(failed)?,
+            sent: None,
+            key_retention_ms: self
+                .key_retention
+                .map(retry::millis)
+                .or(J::POLICY.key_retention_ms),
             codec: J::CODEC,
             payload,
             queue: self.queue.map_or(J::POLICY.queue.into(), Cow::Owned),
@@ -163,12 +199,19 @@ impl<J: Job> From<J> for NewJob<J> {
 #[derive(Clone, Debug)]
 pub struct Draft {
     pub(crate) name: Cow<'static, str>,
+    /// The names that its type had before.
+    pub(crate) aliases: &'static [&'static str],
     pub(crate) codec: Codec,
     pub(crate) payload: Vec<u8>,
     pub(crate) queue: Cow<'static, str>,
     pub(crate) priority: Priority,
     pub(crate) start: Start,
     pub(crate) key: Option<String>,
+    /// Of the payload, where there is a key.
+    digest: Option<u128>,
+    /// Of the payload as it came from another process.
+    sent: Option<u128>,
+    pub(crate) key_retention_ms: Option<u64>,
     pub(crate) attempts: u32,
     pub(crate) backoff: Backoff,
     /// Else the queue decides.
@@ -191,5 +234,21 @@ impl Draft {
     /// The queue that it is to wait in.
     pub fn queue(&self) -> &str {
         &self.queue
+    }
+
+    /// The draft of a job that came from another process like this.
+    #[cfg(feature = "http-server")]
+    pub(crate) fn sent_as(mut self, sent: &str) -> Self {
+        self.sent = Some(digest::of_bytes(sent.as_bytes()));
+        self
+    }
+
+    /// What tells whether another job of its key is the same.
+    pub(crate) fn sameness(&self) -> Sameness {
+        let of_bytes = || digest::of_bytes(&self.payload);
+        Sameness {
+            payload: self.digest.unwrap_or_else(of_bytes),
+            sent: self.sent,
+        }
     }
 }

@@ -20,7 +20,7 @@ pub(crate) trait Handler: Send + Sync {
     /// A job that came over the wire: decoded as the type, and with the type's policy. Panics where the
     /// type's `Deserialize` does.
     #[cfg(feature = "http-server")]
-    fn draft(&self, codec: Codec, payload: &[u8]) -> Result<Draft, String>;
+    fn draft(&self, codec: Codec, payload: &[u8], key: Option<&str>) -> Result<Draft, String>;
 
     /// Payload and output as JSON, whatever their codec is.
     #[cfg(feature = "http-server")]
@@ -75,12 +75,17 @@ where
     }
 
     #[cfg(feature = "http-server")]
-    fn draft(&self, codec: Codec, payload: &[u8]) -> Result<Draft, String> {
+    fn draft(&self, codec: Codec, payload: &[u8], key: Option<&str>) -> Result<Draft, String> {
         if codec != Codec::Json && codec != J::CODEC {
             return Err(format!("jobs `{}` are not encoded as {codec:?}", J::NAME));
         }
         let job: J = payload::decode(codec, payload)?;
-        NewJob::new(job).draft().map_err(|cause| cause.to_string())
+        let job = NewJob::new(job);
+        let job = match key {
+            Some(key) => job.key(key),
+            None => job,
+        };
+        job.draft().map_err(|cause| cause.to_string())
     }
 
     #[cfg(feature = "http-server")]
@@ -124,7 +129,13 @@ impl Registration {
 /// Every name that can run here. A map in order, because to find a short name among some dozens is
 /// cheaper than to hash it, and each job is looked up three times.
 #[derive(Default)]
-pub(crate) struct Registry(BTreeMap<&'static str, Arc<dyn Handler>>);
+pub(crate) struct Registry(BTreeMap<&'static str, Known>);
+
+struct Known {
+    handler: Arc<dyn Handler>,
+    /// All names of its type.
+    names: Arc<[&'static str]>,
+}
 
 impl Registry {
     /// The registry of all registrations; faults are added to `faults`.
@@ -137,11 +148,16 @@ impl Registry {
             ..
         } in registrations
         {
-            for name in aliases.iter().copied().chain([name]) {
+            let names: Arc<[_]> = aliases.iter().copied().chain([name]).collect();
+            for &name in &*names {
                 if name.is_empty() || name.len() > 128 {
                     faults.push(format!("job `{name}`: a job's name has 1 to 128 bytes"));
                 }
-                if handlers.insert(name, Arc::clone(&handler)).is_some() {
+                let known = Known {
+                    handler: Arc::clone(&handler),
+                    names: Arc::clone(&names),
+                };
+                if handlers.insert(name, known).is_some() {
                     faults.push(format!("job `{name}`: two registered types have this name"));
                 }
             }
@@ -150,13 +166,19 @@ impl Registry {
     }
 
     pub(crate) fn handler(&self, name: &str) -> Option<&Arc<dyn Handler>> {
-        self.0.get(name)
+        self.0.get(name).map(|known| &known.handler)
+    }
+
+    /// All names of the type that has this one; `None` where nobody runs it.
+    pub(crate) fn names(&self, name: &str) -> Option<&[&'static str]> {
+        self.0.get(name).map(|known| &*known.names)
     }
 
     /// A job of this name may be created over HTTP, as [`Job::REMOTE`] says; `false` where nobody runs it.
     #[cfg(any(feature = "http-server", test))]
     pub(crate) fn is_remote(&self, name: &str) -> bool {
-        self.0.get(name).is_some_and(|handler| handler.is_remote())
+        self.handler(name)
+            .is_some_and(|handler| handler.is_remote())
     }
 
     pub(crate) fn knows(&self, name: &str) -> bool {

@@ -22,6 +22,7 @@ pub struct Policy {
     pub(crate) queue: &'static str,
     pub(crate) priority: Priority,
     pub(crate) timeout_ms: Option<u64>,
+    pub(crate) key_retention_ms: Option<u64>,
 }
 
 impl Policy {
@@ -38,6 +39,7 @@ impl Policy {
             queue: "default",
             priority: Priority::Normal,
             timeout_ms: None,
+            key_retention_ms: None,
         }
     }
 
@@ -68,6 +70,14 @@ impl Policy {
     /// [`Manager::stuck`](crate::Manager::stuck) names it meanwhile.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout_ms = Some(millis(timeout));
+        self
+    }
+
+    /// How long a job holds its [idempotency key](crate::NewJob::key) after its end, where that is less
+    /// than [`Builder::key_retention`](crate::Builder::key_retention) says for all. Zero lets go of it
+    /// with the end: one job of a key at a time, and again afterwards. Rounded down to milliseconds.
+    pub const fn key_retention(mut self, age: Duration) -> Self {
+        self.key_retention_ms = Some(millis(age));
         self
     }
 

@@ -13,7 +13,7 @@ use crate::event::Event;
 impl Engine {
     /// Accepts all jobs or none, numbered from `first` on, and gives their numbers. A job whose key
     /// is held gets its holder's number, and is not written; the number that was its own belongs to
-    /// nobody.
+    /// nobody. A key that `passing` holds goes to its successor: they follow that job, which ends.
     ///
     /// The rows of all keys must have been learned.
     ///
@@ -23,12 +23,13 @@ impl Engine {
         &mut self,
         jobs: Vec<(EncodedJob, Option<KeyClaim>)>,
         first: JobNumber,
+        passing: Option<JobNumber>,
     ) -> Result<Vec<JobNumber>, Error> {
-        self.check_keys(&jobs, first)?;
+        self.check_keys(&jobs, first, passing)?;
         let mut numbers = Vec::with_capacity(jobs.len());
         for (number, (mut job, claim)) in (first.0..).map(JobNumber).zip(jobs) {
             if let Some(claim) = &claim
-                && let Some(holder) = self.holder(&job, claim)?
+                && let Some(holder) = self.holder(&job, claim, passing)?
             {
                 numbers.push(holder);
                 continue;
@@ -57,28 +58,36 @@ impl Engine {
         &self,
         jobs: &[(EncodedJob, Option<KeyClaim>)],
         first: JobNumber,
+        passing: Option<JobNumber>,
     ) -> Result<(), Error> {
-        let mut seen: HashMap<(&str, &str), (JobNumber, u128)> = HashMap::new();
+        let mut seen: HashMap<(&str, &str), (JobNumber, &KeyClaim)> = HashMap::new();
         for (number, (job, claim)) in (first.0..).map(JobNumber).zip(jobs) {
             let Some((claim, (name, key))) = claim.as_ref().zip(job.name_and_key()) else {
                 continue;
             };
-            if self.holder(job, claim)?.is_some() {
+            if self.holder(job, claim, passing)?.is_some() {
                 continue;
             }
-            let (holder, payload_hash) = *seen
-                .entry((name, key))
-                .or_insert((number, claim.payload_hash));
-            if payload_hash != claim.payload_hash {
-                return Err(Error::key_conflict(name, key, holder));
+            let mut earlier = claim.names(name).filter_map(|name| seen.get(&(name, key)));
+            match earlier.next() {
+                Some((_, same)) if same.is_same(claim) => {}
+                Some((holder, _)) => return Err(Error::key_conflict(name, key, *holder)),
+                None => seen.extend(claim.names(name).map(|name| ((name, key), (number, claim)))),
             }
         }
         Ok(())
     }
 
-    fn holder(&self, job: &EncodedJob, claim: &KeyClaim) -> Result<Option<JobNumber>, Error> {
+    fn holder(
+        &self,
+        job: &EncodedJob,
+        claim: &KeyClaim,
+        passing: Option<JobNumber>,
+    ) -> Result<Option<JobNumber>, Error> {
         match job.name_and_key() {
-            Some((name, key)) => self.uniques.holder(claim, name, key, self.now.wall),
+            Some((name, key)) => self
+                .uniques
+                .holder(claim, name, key, self.now.wall, passing),
             None => Ok(None),
         }
     }

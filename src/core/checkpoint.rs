@@ -96,7 +96,9 @@ pub(super) mod tests {
         let (queue, now) = (QueueName::from("default"), Now::default());
         let job = core::accept(draft, queue, HERE, now, Timestamp::default()).unwrap();
         let record = job.record.clone().unwrap();
-        let numbers = engine.accept(vec![(job, None)], JobNumber(1)).unwrap();
+        let numbers = engine
+            .accept(vec![(job, None)], JobNumber(1), None)
+            .unwrap();
         assert!(engine.claim(0));
         let (_, token) = engine.claim_of(numbers[0]).unwrap();
         engine.end_group().unwrap();

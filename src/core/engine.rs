@@ -136,7 +136,7 @@ impl Engine {
         };
         let mut instead = None;
         if let Some(follow_ups) = follow_ups {
-            match self.follow(follow_ups) {
+            match self.follow(number, follow_ups) {
                 Ok(None) => {}
                 Ok(Some(end)) => {
                     event = end.event.map(|event| *event);
@@ -226,7 +226,10 @@ impl Engine {
                 cancelled,
             },
         );
-        if let Some(hash) = key {
+        // A job that follows it may have its key by now.
+        let is_passed_on =
+            |hash| self.uniques.knows(hash) && !self.uniques.is_held_by(hash, number);
+        if let Some(hash) = key.filter(|hash| !is_passed_on(*hash)) {
             self.uniques.set_ended(hash, number, Some(self.now.wall));
             self.expiry.key_ended(hash, number);
         }

@@ -69,20 +69,27 @@ impl Otherwise {
 }
 
 impl Engine {
-    /// Accepts them all; or none, and gives the end that their job has instead. They are kept, because the
-    /// group may not be written.
+    /// Accepts all that follow this job; or none, and gives the end that it has instead. They are kept,
+    /// because the group may not be written.
     ///
     /// # Errors
     /// Where it cannot be ended like that: a defect of jobkeep, as text.
-    pub(super) fn follow(&mut self, follow_ups: &FollowUps) -> Result<Option<Settlement>, String> {
+    pub(super) fn follow(
+        &mut self,
+        number: JobNumber,
+        follow_ups: &FollowUps,
+    ) -> Result<Option<Settlement>, String> {
         let FollowUps {
             jobs,
             first,
             refused,
             otherwise,
         } = follow_ups;
-        let refused = refused.clone();
-        let Some(error) = refused.or_else(|| self.accept(jobs.clone(), *first).err()) else {
+        let accepted = match refused.clone() {
+            Some(error) => Err(error),
+            None => self.accept(jobs.clone(), *first, Some(number)),
+        };
+        let Err(error) = accepted else {
             return Ok(None);
         };
         match otherwise {

@@ -44,4 +44,4 @@ pub(crate) use schedule::Order;
 pub(crate) use settle::{Outcome, Run, Settlement, settle};
 pub use state::HISTORY;
 pub(crate) use state::claim as begin_attempt;
-pub(crate) use unique::{KeyClaim, key_hash};
+pub(crate) use unique::{KeyClaim, Sameness, key_hash};

@@ -31,11 +31,7 @@ impl Shared {
         let mut jobs = Vec::with_capacity(drafts.len().min(BATCH_JOBS));
         for draft in drafts {
             let (queue, origins) = self.check_draft(&draft)?;
-            let store = self.origin.store;
-            let claim = draft
-                .key
-                .as_ref()
-                .map(|key| KeyClaim::new(store, &draft.name, key, &draft.payload));
+            let claim = self.claim(&draft);
             let name = draft.name.clone();
             let mut job = core::accept(draft, queue, origins, now, order)
                 .map_err(|cause| Error::codec(format_args!("encode job `{name}`"), cause))?;
@@ -46,6 +42,21 @@ impl Shared {
             jobs.push((job, claim));
         }
         Ok(jobs)
+    }
+
+    fn claim(&self, draft: &Draft) -> Option<KeyClaim> {
+        let key = draft.key.as_ref()?;
+        let names = self.registry.names(&draft.name).unwrap_or(draft.aliases);
+        let others = names.iter().copied().filter(|name| *name != draft.name);
+        let sameness = draft.sameness();
+        let (store, name) = (self.origin.store, draft.name.as_ref());
+        Some(KeyClaim::new(
+            store,
+            (name, others),
+            key,
+            sameness,
+            draft.key_retention_ms,
+        ))
     }
 
     /// Checks what needs no committer, and says where the job is to stand.

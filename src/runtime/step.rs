@@ -122,7 +122,7 @@ impl Committer {
         reply: &Reply<Vec<JobNumber>>,
     ) -> Result<(), StoreError> {
         let accepted = match self.learn_keys(&jobs)? {
-            Ok(()) => self.engine.accept(jobs, first),
+            Ok(()) => self.engine.accept(jobs, first, None),
             Err(error) => Err(error),
         };
         self.answer(reply, accepted);
@@ -135,11 +135,11 @@ impl Committer {
         jobs: &[(EncodedJob, Option<KeyClaim>)],
     ) -> Result<Result<(), Error>, StoreError> {
         for (job, claim) in jobs {
-            if let Some(claim) = claim
-                && let Err(damage) = self.learn_key(claim.hash)?
-            {
-                let (name, key) = job.name_and_key().unwrap_or_default();
-                return Ok(Err(Error::key_damaged(name, key, damage)));
+            for hash in claim.iter().flat_map(KeyClaim::rows) {
+                if let Err(damage) = self.learn_key(hash)? {
+                    let (name, key) = job.name_and_key().unwrap_or_default();
+                    return Ok(Err(Error::key_damaged(name, key, damage)));
+                }
             }
         }
         Ok(Ok(()))

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use jobkeep::testing::ManualClock;
 use jobkeep::{
-    Builder, Context, Error, JobError, JobNumber, Manager, NewJob, Priority, Queue, QueueStore,
-    Reason, Receipt, StateKind,
+    Builder, Context, Error, Job, JobError, JobNumber, Manager, NewJob, Priority, Queue,
+    QueueStore, Reason, Receipt, StateKind,
 };
 use jobkeep_store::conformance::{Fault, FaultyStore, Lasting, Operation};
 use jobkeep_store::{JobRecord, Key, Space, get_typed};
+use serde::{Deserialize, Serialize};
 
 use crate::damage::{damage, first_key};
 use crate::place::{
@@ -526,4 +527,97 @@ pub(crate) fn the_delay_of_a_job_that_follows_counts_from_the_end(place: &dyn Pl
     clock.advance(HOUR);
     assert_eq!(door.arrived(), "later");
     door.open(1);
+}
+
+/// Polls again and again under one key, until it has done so often enough.
+fn polling(builder: Builder, is_other: bool) -> Builder {
+    builder.handle::<Work>(move |work, ctx| {
+        if work.runs > 0 {
+            let next = Work {
+                label: if is_other {
+                    format!("after {}", work.label)
+                } else {
+                    work.label.clone()
+                },
+                runs: work.runs - 1,
+            };
+            ctx.enqueue(NewJob::new(next).key("poll").delay(HOUR))?;
+        }
+        Ok(String::new())
+    })
+}
+
+pub(crate) fn a_job_hands_its_key_to_the_one_that_follows_it(place: &dyn Place) {
+    let clock = ManualClock::new();
+    for is_other in [false, true] {
+        let start = || {
+            polling(one_worker(place), is_other)
+                .clock(clock.clone())
+                .start()
+        };
+        let mut manager = start().unwrap();
+        let label = if is_other { "other" } else { "same" };
+        let poll = |runs| {
+            NewJob::new(Work {
+                label: label.into(),
+                runs,
+            })
+            .key("poll")
+        };
+        let first = manager.enqueue(poll(3)).unwrap();
+        manager.wait(&first, PATIENCE).unwrap();
+        for _ in 0..3 {
+            let page = manager.jobs(StateKind::Scheduled, None, 10).unwrap();
+            let [next] = page.jobs() else {
+                panic!("{page:?}");
+            };
+            let next: Receipt<Work> = next.receipt().clone().typed();
+            let held = manager.enqueue(NewJob::new(work("x")).key("poll"));
+            let error = held.unwrap_err();
+            assert_eq!(error.key_conflict_with(), Some(next.number()));
+            let error = manager.retry(&first).unwrap_err();
+            assert_eq!(error.key_conflict_with(), Some(first.number()));
+            drop(manager);
+            clock.advance(HOUR);
+            manager = start().unwrap();
+            manager.wait(&next, PATIENCE).unwrap();
+        }
+        assert_eq!(manager.counts().unwrap().scheduled, 0);
+        clock.advance(24 * HOUR);
+        manager.shutdown(PATIENCE).unwrap();
+        assert_eq!(jobkeep::verify(&place.open()).unwrap().findings, []);
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Renamed {
+    label: String,
+    runs: u32,
+}
+
+impl Job for Renamed {
+    const NAME: &'static str = "renamed";
+    const ALIASES: &'static [&'static str] = &["work"];
+    type Output = String;
+}
+
+pub(crate) fn a_key_is_handed_on_under_a_new_name(place: &dyn Place) {
+    let manager = one_worker(place).start().unwrap();
+    let old = NewJob::new(work("a")).key("k");
+    let first = manager.enqueue(old.clone()).unwrap();
+    drop(manager);
+    let builder = one_worker(place).handle::<Renamed>(|job, ctx| {
+        if job.runs == 0 {
+            let (label, runs) = ("b".into(), 1);
+            ctx.enqueue(NewJob::new(Renamed { label, runs }).key("k").delay(HOUR))?;
+        }
+        Ok(String::new())
+    });
+    let manager = builder.start().unwrap();
+    manager.wait(&first, PATIENCE).unwrap();
+    assert_eq!(manager.counts().unwrap().scheduled, 1);
+    let error = manager.enqueue(old).unwrap_err();
+    assert_eq!(error.key_conflict_with(), Some(JobNumber(2)));
+    manager.shutdown(PATIENCE).unwrap();
+    assert_eq!(jobkeep::verify(&place.open()).unwrap().findings, []);
 }

@@ -253,6 +253,9 @@ behaviours! {
         keys_are_exact_within_one_batch
         a_conflict_within_a_batch_refuses_all_of_it
         a_key_belongs_to_its_job_type
+        a_key_outlives_a_new_name_of_its_type
+        keys_are_exact_within_one_batch_of_old_and_new_names
+        the_order_of_maps_and_sets_makes_no_other_payload
         a_key_is_held_after_the_end_and_then_let_go
         a_key_survives_a_restart
         many_threads_with_one_key_get_one_job
@@ -263,6 +266,7 @@ behaviours! {
         a_pruned_job_still_holds_its_key
         a_retried_job_holds_its_key_until_its_last_end_is_old
         a_job_whose_key_has_run_out_is_not_retried
+        a_job_may_let_its_key_go_with_its_end
         an_expired_key_is_deleted;
     reading:
         a_job_that_goes_while_it_is_read_is_gone_and_not_damaged
@@ -439,7 +443,9 @@ behaviours! {
         an_end_that_the_fence_refuses_has_no_jobs_that_follow
         an_end_of_an_older_opening_has_no_jobs_that_follow
         jobs_that_follow_are_accepted_within_the_grace
-        the_delay_of_a_job_that_follows_counts_from_the_end;
+        the_delay_of_a_job_that_follows_counts_from_the_end
+        a_job_hands_its_key_to_the_one_that_follows_it
+        a_key_is_handed_on_under_a_new_name;
     famous:
         r01_every_accepted_job_is_there_whichever_commit_was_the_last
         r02_a_long_job_is_not_started_again_because_of_its_age

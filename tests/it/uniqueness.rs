@@ -1,9 +1,13 @@
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use jobkeep::testing::ManualClock;
-use jobkeep::{Manager, NewJob, Queue, QueueStore, Retention};
+use jobkeep::{
+    Builder, Codec, Enqueue, Job, Manager, NewJob, Policy, Queue, QueueStore, Retention, verify,
+};
 use jobkeep_store::conformance::Operation;
 use jobkeep_store::{Key, Space};
+use serde::{Deserialize, Serialize};
 
 use crate::place::{
     Door, HOUR, Other, PATIENCE, Place, SECOND, Work, one_worker, succeeding, through, work,
@@ -236,8 +240,8 @@ pub(crate) fn a_job_whose_key_has_run_out_is_not_retried(place: &dyn Place) {
     let error = manager.retry(&first).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "retry job 1: its key `k` has run out, and a newer job `work` may hold it: enqueue the \
-         job anew"
+        "retry job 1: its key `k` has run out or gone to its successor, and a newer job `work` may \
+         hold it: enqueue the job anew"
     );
     manager.retry(&second).unwrap();
 }
@@ -259,6 +263,228 @@ pub(crate) fn an_expired_key_is_deleted(place: &dyn Place) {
     manager.shutdown(Duration::ZERO).unwrap();
     assert_eq!(rows(place, Space::Unique), 0);
     assert_eq!(rows(place, Space::ExpiringKeys), 0);
+}
+
+/// A type, and the same one after it was renamed and got a field.
+#[derive(Serialize, Deserialize)]
+struct Order {
+    id: u32,
+}
+
+impl Job for Order {
+    const NAME: &'static str = "order";
+    type Output = ();
+}
+
+#[derive(Serialize, Deserialize)]
+struct Purchase {
+    id: u32,
+    #[serde(default = "one")]
+    copies: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+impl Job for Purchase {
+    const NAME: &'static str = "purchase";
+    const ALIASES: &'static [&'static str] = &["sale", "order"];
+    type Output = ();
+}
+
+fn order(id: u32, key: &str) -> NewJob<Order> {
+    NewJob::new(Order { id }).key(key)
+}
+
+fn purchase(id: u32, key: &str) -> NewJob<Purchase> {
+    NewJob::new(Purchase { id, copies: 1 }).key(key)
+}
+
+fn selling(builder: Builder) -> Builder {
+    builder.handle::<Purchase>(|_, _| Ok(()))
+}
+
+pub(crate) fn a_key_outlives_a_new_name_of_its_type(place: &dyn Place) {
+    let clock = ManualClock::new();
+    let manager = one_worker(place).clock(clock.clone()).start().unwrap();
+    let first = manager.enqueue(order(7, "k").delay(HOUR)).unwrap();
+    // Also where nobody runs the type.
+    let same = manager.enqueue(purchase(7, "k")).unwrap();
+    assert_eq!(same.number(), first.number());
+    drop(manager);
+    let manager = selling(one_worker(place)).clock(clock.clone()).start();
+    let manager = manager.unwrap();
+    let second = manager.enqueue(purchase(7, "k")).unwrap();
+    assert_eq!(second.number(), first.number());
+    let error = manager.enqueue(purchase(8, "k")).unwrap_err();
+    assert_eq!(error.key_conflict_with(), Some(first.number()));
+    clock.advance(HOUR);
+    manager.wait(&second, PATIENCE).unwrap();
+    drop(manager);
+    // It has ended, and holds its key for a while.
+    clock.advance(23 * HOUR);
+    let manager = selling(one_worker(place)).clock(clock.clone()).start();
+    let manager = manager.unwrap();
+    for _ in 0..2 {
+        assert_eq!(manager.enqueue(purchase(7, "k")).unwrap(), second);
+        assert_eq!(manager.enqueue(order(7, "k")).unwrap(), first);
+        manager.retry(&second).unwrap();
+        manager.wait(&second, PATIENCE).unwrap();
+    }
+    clock.advance(24 * HOUR);
+    let third = manager.enqueue(purchase(8, "k")).unwrap();
+    assert_ne!(third, second);
+    assert_eq!(
+        manager.enqueue(order(8, "k")).unwrap().number(),
+        third.number()
+    );
+    // It is another job's by now, though that has it under another name.
+    let error = manager.retry(&second).unwrap_err();
+    assert_eq!(error.key_conflict_with(), Some(second.number()));
+    manager.wait(&third, PATIENCE).unwrap();
+    manager.remove(&third).unwrap();
+    let last = manager.enqueue(order(9, "k")).unwrap();
+    manager.wait(&last, PATIENCE).unwrap();
+    manager.remove(&last).unwrap();
+    settled(&manager);
+    manager.shutdown(PATIENCE).unwrap();
+    assert_eq!(verify(&place.open()).unwrap().findings, []);
+    assert_eq!(rows(place, Space::Unique), 0);
+}
+
+pub(crate) fn keys_are_exact_within_one_batch_of_old_and_new_names(place: &dyn Place) {
+    let manager = selling(one_worker(place)).start().unwrap();
+    let batch = |jobs: [(bool, u32); 3]| {
+        let drafts = jobs.map(|(is_old, id)| {
+            let draft = if is_old {
+                order(id, "k").delay(HOUR).draft()
+            } else {
+                purchase(id, "k").delay(HOUR).draft()
+            };
+            draft.unwrap()
+        });
+        let manager: &dyn Enqueue = &manager;
+        manager.accept(drafts.into())
+    };
+    for conflict in [
+        batch([(true, 1), (false, 1), (false, 2)]),
+        batch([(false, 1), (false, 1), (true, 2)]),
+    ] {
+        conflict.unwrap_err().key_conflict_with().unwrap();
+    }
+    assert_eq!(manager.counts().unwrap().scheduled, 0);
+    let receipts = batch([(false, 1), (true, 1), (false, 1)]).unwrap();
+    assert!(receipts.iter().all(|receipt| *receipt == receipts[0]));
+    assert_eq!(manager.counts().unwrap().scheduled, 1);
+}
+
+#[derive(Serialize, Deserialize)]
+struct Mail {
+    vars: HashMap<String, f64>,
+    to: HashSet<String>,
+}
+
+impl Job for Mail {
+    const NAME: &'static str = "mail";
+    type Output = ();
+}
+
+#[derive(Serialize, Deserialize)]
+struct Packed(Mail);
+
+impl Job for Packed {
+    const NAME: &'static str = "packed";
+    const CODEC: Codec = Codec::Bincode;
+    type Output = ();
+}
+
+pub(crate) fn the_order_of_maps_and_sets_makes_no_other_payload(place: &dyn Place) {
+    let manager = idle(place);
+    let mail = || {
+        let names = || (0..6).map(|n| n.to_string());
+        let vars = names().zip([0.1, 0.2, 0.3, 0.4, 0.5, 0.6]).collect();
+        let to = names().collect();
+        Mail { vars, to }
+    };
+    let first = manager.enqueue(NewJob::new(mail()).key("k")).unwrap();
+    let packed = manager.enqueue(NewJob::new(Packed(mail())).key("k"));
+    let packed = packed.unwrap();
+    for _ in 0..20 {
+        let again = NewJob::new(mail()).key("k");
+        assert_eq!(manager.enqueue(again).unwrap(), first);
+        let again = NewJob::new(Packed(mail())).key("k");
+        assert_eq!(manager.enqueue(again).unwrap(), packed);
+    }
+    let mut other = mail();
+    other.vars.insert("5".into(), 0.7);
+    let error = manager.enqueue(NewJob::new(other).key("k")).unwrap_err();
+    assert_eq!(error.key_conflict_with(), Some(first.number()));
+    let mut other = mail();
+    other.to.remove("5");
+    let error = manager.enqueue(NewJob::new(Packed(other)).key("k"));
+    let error = error.unwrap_err();
+    assert_eq!(error.key_conflict_with(), Some(packed.number()));
+}
+
+#[derive(Serialize, Deserialize)]
+struct Sync {
+    customer: u32,
+}
+
+impl Job for Sync {
+    const NAME: &'static str = "sync";
+    const POLICY: Policy = Policy::new().key_retention(Duration::ZERO);
+    type Output = ();
+}
+
+pub(crate) fn a_job_may_let_its_key_go_with_its_end(place: &dyn Place) {
+    let (clock, door) = (ManualClock::new(), Door::new());
+    let inside = door.clone();
+    let builder = one_worker(place).handle::<Sync>(move |_, _| {
+        inside.enter("sync");
+        Ok(())
+    });
+    let manager = builder.clock(clock.clone()).start().unwrap();
+    let sync = || NewJob::new(Sync { customer: 1 }).key("1");
+    let first = manager.enqueue(sync()).unwrap();
+    assert_eq!(manager.enqueue(sync()).unwrap(), first);
+    door.arrived();
+    assert_eq!(manager.enqueue(sync()).unwrap(), first);
+    door.open(1);
+    manager.wait(&first, PATIENCE).unwrap();
+    // Nobody has taken its key, so that it can be run again itself.
+    door.open(1);
+    manager.retry(&first).unwrap();
+    manager.wait(&first, PATIENCE).unwrap();
+    let second = manager.enqueue(sync()).unwrap();
+    assert_ne!(second, first);
+    assert_eq!(manager.enqueue(sync()).unwrap(), second);
+    assert!(
+        manager
+            .retry(&first)
+            .unwrap_err()
+            .key_conflict_with()
+            .is_some()
+    );
+    door.open(1);
+    manager.wait(&second, PATIENCE).unwrap();
+    // The job itself says it before its type does, and the manager before both.
+    let hour = sync().key_retention(HOUR);
+    door.open(1);
+    let third = manager.enqueue(hour).unwrap();
+    manager.wait(&third, PATIENCE).unwrap();
+    clock.advance(HOUR - SECOND);
+    assert_eq!(manager.enqueue(sync()).unwrap(), third);
+    clock.advance(SECOND);
+    let fourth = manager.enqueue(sync().key_retention(48 * HOUR)).unwrap();
+    assert_ne!(fourth, third);
+    door.open(1);
+    manager.wait(&fourth, PATIENCE).unwrap();
+    clock.advance(24 * HOUR);
+    settled(&manager);
+    manager.shutdown(PATIENCE).unwrap();
+    assert_eq!(rows(place, Space::Unique), 0);
 }
 
 /// How many rows a space of the closed store has.

@@ -422,6 +422,11 @@ pub struct UniqueEntry {
     pub payload_hash: u128,
     /// When the job ended; it holds the key for a while longer.
     pub ended: Option<Timestamp>,
+    /// A hash of the payload as it was sent, if it came from another process.
+    pub sent_hash: Option<u128>,
+    /// How long the job holds the key after its end, in milliseconds, if that is less than the manager
+    /// says for all keys.
+    pub retention_ms: Option<u64>,
 }
 
 /// Up to [`Expiring::MOST`] jobs that one commit brought to a final state, under the sequence of the

@@ -60,7 +60,8 @@ impl Pool {
         }
     }
 
-    /// Takes the jobs of this [name](crate::Job::NAME), whatever their queue is.
+    /// Takes the jobs of this [name](crate::Job::NAME), whatever their queue is: those of a type that has
+    /// it among its [aliases](crate::Job::ALIASES) too.
     pub fn job(mut self, name: impl Into<String>) -> Self {
         self.jobs.push(name.into());
         self
@@ -176,7 +177,8 @@ impl Pools {
     }
 
     fn of(&self, draft: &Draft) -> Option<usize> {
-        let by_job = |line: &Line| line.jobs.iter().any(|name| name == draft.name());
+        let is_one = |name: &String| name == draft.name() || draft.aliases.contains(&name.as_str());
+        let by_job = |line: &Line| line.jobs.iter().any(is_one);
         let by_queue = |line: &Line| line.queues.iter().any(|name| name == draft.queue());
         let mut lines = self.0.iter();
         let found = lines.position(by_job);

@@ -121,23 +121,32 @@ impl Host {
                 format_args!("no job type is registered under the name {name:?}"),
             )
         })?;
-        if !self.manager.shared().registry.is_remote(name) && !self.allowed.contains(name) {
+        let registry = &self.manager.shared().registry;
+        let mut names = registry.names(name).unwrap_or_default().iter();
+        if !registry.is_remote(name) && !names.any(|name| self.allowed.contains(*name)) {
             return Err(Refusal::new(
                 Code::NotRemote,
                 format_args!("jobs {name:?} are not created over HTTP here"),
             ));
         }
         let draft = |codec, bytes: &[u8]| {
-            let drafted = runtime::catch(|| handler.draft(codec, bytes));
+            let drafted = runtime::catch(|| handler.draft(codec, bytes, job.key.as_deref()));
             drafted.unwrap_or_else(|_| Err("the type's own decoder panics over it".into()))
         };
-        let draft = match (payload, bincode) {
-            (Some(payload), None) => draft(Codec::Json, payload.get().as_bytes()),
-            (None, Some(text)) => BASE64
-                .decode(text.as_bytes())
-                .map_err(|cause| cause.to_string())
-                .and_then(|bytes| draft(Codec::Bincode, &bytes)),
-            _ => Err("one of `payload` and `bincode` is to be given".into()),
+        let (draft, sent) = match (payload, bincode) {
+            (Some(payload), None) => (draft(Codec::Json, payload.get().as_bytes()), payload.get()),
+            (None, Some(text)) => {
+                let bytes = BASE64.decode(text.as_bytes());
+                let bytes = bytes.map_err(|cause| cause.to_string());
+                (
+                    bytes.and_then(|bytes| draft(Codec::Bincode, &bytes)),
+                    &**text,
+                )
+            }
+            _ => (
+                Err("one of `payload` and `bincode` is to be given".into()),
+                "",
+            ),
         };
         let draft = draft.map_err(|cause| {
             Refusal::new(
@@ -145,6 +154,7 @@ impl Host {
                 format_args!("the payload of job {name:?}: {cause}"),
             )
         })?;
+        let draft = draft.sent_as(sent);
         settle(draft, job)
     }
 }
@@ -175,7 +185,6 @@ fn settle(mut draft: Draft, job: wire::NewJob) -> Result<Draft, Refusal> {
         draft.backoff = jobkeep_store::Backoff { base_ms, cap_ms };
     }
     draft.timeout_ms = job.timeout_ms.or(draft.timeout_ms);
-    draft.key = job.key;
     draft.durability = job.durability;
     Ok(draft)
 }

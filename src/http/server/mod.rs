@@ -175,7 +175,8 @@ impl Server {
         self
     }
 
-    /// Lets jobs of this name be created over HTTP, though their type says that it is not to be
+    /// Lets jobs of the type with this name, or once with it ([`Job::ALIASES`](crate::Job::ALIASES)), be
+    /// created over HTTP, though their type says that it is not to be
     /// ([`Job::REMOTE`](crate::Job::REMOTE)): whoever may create jobs may then have this host do what they
     /// do.
     pub fn allow(mut self, name: impl Into<String>) -> Self {

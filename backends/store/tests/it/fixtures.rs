@@ -155,6 +155,8 @@ fn of_finished_jobs() -> Vec<Fixture> {
         job: JobNumber(job),
         payload_hash: 0xfedc_ba98_7654_3210_0123_4567_89ab_cdef,
         ended,
+        sent_hash: ended.map(|_| 0x0123_4567_89ab_cdef_fedc_ba98_7654_3210),
+        retention_ms: ended.map(|_| 60_000),
     };
     let unique = UniqueRow {
         entries: vec![entry("photo-7", 2, None), entry("photo-8", 5, Some(AT))],
