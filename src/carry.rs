@@ -13,7 +13,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use jobkeep_store::{JobNumber, StoreId, Token};
+use jobkeep_store::{ByteCount, JobNumber, StoreId, Token};
 
 use crate::retry::millis;
 use crate::sync::Arc;
@@ -30,8 +30,8 @@ pub trait Carry: fmt::Debug + Send + Sync {
     fn carry(&self, call: &Call<'_>) -> Carried;
 }
 
-/// One attempt of a job, to be run elsewhere.
-#[derive(Clone, Copy, Debug)]
+/// One attempt of a job, to be run elsewhere. `Debug` counts the bytes of its payload.
+#[derive(Clone, Copy)]
 pub struct Call<'a> {
     /// The store that has the job: executors tell jobs of the same number apart by it.
     pub store: StoreId,
@@ -81,8 +81,8 @@ pub enum Refusal {
     OfThisJob,
 }
 
-/// A job as an executor left it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A job as an executor left it. `Debug` counts its bytes and its lines.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Answer {
     /// Its value, encoded. `None` leaves it as it was sent.
     pub left: Option<Vec<u8>>,
@@ -92,8 +92,8 @@ pub struct Answer {
     pub log: Vec<String>,
 }
 
-/// How an attempt ended elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How an attempt ended elsewhere. `Debug` counts the bytes of its output.
+#[derive(Clone, PartialEq, Eq)]
 pub enum End {
     /// It returned this output.
     Succeeded(Vec<u8>),
@@ -123,8 +123,8 @@ pub enum End {
     Undecodable(String),
 }
 
-/// A job of another store, to be run here.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A job of another store, to be run here. `Debug` counts the bytes of its payload.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Foreign {
     /// The store that has the job.
     pub store: StoreId,
@@ -140,6 +140,71 @@ pub struct Foreign {
     pub attempt: u32,
     /// In how many milliseconds from now it is to be answered.
     pub deadline_ms: u64,
+}
+
+impl fmt::Debug for Call<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("store", &self.store)
+            .field("job", &self.job)
+            .field("token", &self.token)
+            .field("name", &self.name)
+            .field("codec", &self.codec)
+            .field("payload", &ByteCount::of(self.payload))
+            .field("attempt", &self.attempt)
+            .field("deadline_ms", &self.deadline_ms)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("left", &self.left.as_deref().map(ByteCount::of))
+            .field("end", &self.end)
+            .field("log", &format_args!("{} lines", self.log.len()))
+            .finish()
+    }
+}
+
+impl fmt::Debug for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Succeeded(output) => f
+                .debug_tuple("Succeeded")
+                .field(&ByteCount::of(output))
+                .finish(),
+            Self::Failed { chain, retry_after } => f
+                .debug_struct("Failed")
+                .field("chain", chain)
+                .field("retry_after", retry_after)
+                .finish(),
+            Self::Permanent(chain) => f.debug_tuple("Permanent").field(chain).finish(),
+            Self::Panicked { message, location } => f
+                .debug_struct("Panicked")
+                .field("message", message)
+                .field("location", location)
+                .finish(),
+            Self::TimedOut(ms) => f.debug_tuple("TimedOut").field(ms).finish(),
+            Self::Cancelled(chain) => f.debug_tuple("Cancelled").field(chain).finish(),
+            Self::Snoozed(span) => f.debug_tuple("Snoozed").field(span).finish(),
+            Self::Undecodable(message) => f.debug_tuple("Undecodable").field(message).finish(),
+        }
+    }
+}
+
+impl fmt::Debug for Foreign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Foreign")
+            .field("store", &self.store)
+            .field("job", &self.job)
+            .field("name", &self.name)
+            .field("codec", &self.codec)
+            .field("payload", &ByteCount::of(&self.payload))
+            .field("attempt", &self.attempt)
+            .field("deadline_ms", &self.deadline_ms)
+            .finish()
+    }
 }
 
 /// Why an executor did not begin a job. Nothing of it ran, and nothing will.

@@ -1,24 +1,27 @@
 use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
 use std::fmt;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use jobkeep_store::{JobNumber, JobRecord, Kept, State, Timestamp, Token};
+use jobkeep_store::{JobNumber, JobRecord, Kept, QueueName, State, Timestamp, Token};
 
-use crate::cancellation::Cancellation;
 #[cfg(any(feature = "http-call", all(feature = "command", unix)))]
 use crate::cancellation::Watch;
+use crate::cancellation::{Cancellation, Cancelled};
 #[cfg(any(feature = "http-call", all(feature = "command", unix)))]
 use crate::clock::Wake;
 use crate::clock::{Clock, Steady};
 use crate::config::check_batch;
 use crate::sync::{Arc, Mutex};
-use crate::{Draft, Error, Job, NewJob, payload};
+use crate::{Draft, Error, Failure, Job, NewJob, Receipt, payload};
 
 /// What a running job may ask and say. It shows nothing of the store.
 pub struct Context {
     running: Arc<Running>,
     attempt: u32,
+    queue: QueueName,
+    key: Option<String>,
     runtime: Arc<dyn Runtime>,
     hand: Mutex<Hand>,
 }
@@ -28,6 +31,8 @@ impl Context {
         Self {
             running,
             attempt: hand.record.attempts.saturating_add(1),
+            queue: hand.record.queue.clone(),
+            key: hand.record.key.clone(),
             runtime,
             hand: Mutex::new(hand),
         }
@@ -49,9 +54,128 @@ impl Context {
         self.attempt
     }
 
+    /// How many attempts the job may have, the first included. Not known of a
+    /// [pushed](crate::Queue) job, whose store is elsewhere.
+    pub fn max_attempts(&self) -> Option<u32> {
+        let here = self.runtime.has_the_job();
+        here.then(|| self.hand.lock().record.max_attempts)
+    }
+
+    /// An error of this attempt is final, as far as is [known](Self::max_attempts).
+    pub fn is_last_attempt(&self) -> bool {
+        self.max_attempts().is_some_and(|most| self.attempt >= most)
+    }
+
+    /// The queue that the job was taken from; `executors`, where it was pushed here.
+    pub fn queue(&self) -> &str {
+        self.queue.as_str()
+    }
+
+    /// The job's [idempotency key](crate::NewJob::key), if it has one. Not known of a pushed job.
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    /// When the job was accepted. Not known of a pushed job.
+    pub fn enqueued_at(&self) -> Option<Timestamp> {
+        let here = self.runtime.has_the_job();
+        here.then(|| self.hand.lock().record.created)
+    }
+
+    /// How its last attempt failed, if one has: the same text that its history shows. Not known of a
+    /// pushed job.
+    pub fn last_error(&self) -> Option<String> {
+        Failure::last(&self.hand.lock().record)
+    }
+
+    /// The job's receipt, as good as the one that its acceptance gave: for a link, or to tell another
+    /// job whom to ask.
+    ///
+    /// # Errors
+    /// In a pushed job, whose receipt the host that accepted it has.
+    pub fn receipt(&self) -> Result<Receipt, Error> {
+        self.runtime.receipt(self.running.number)
+    }
+
+    /// The time by the manager's clock: the wall's, or what a test's `ManualClock` shows. A job that
+    /// reckons with the time asks this one, so that a test can move it.
+    ///
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// # use jobkeep::{Context, Job, JobError, NewJob};
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct Remind { id: u64 }
+    /// # impl Job for Remind { const NAME: &'static str = "remind"; type Output = (); }
+    /// fn remind_tomorrow(ctx: &Context, id: u64) -> Result<(), JobError> {
+    ///     let tomorrow = ctx.now().after(Duration::from_secs(86_400));
+    ///     ctx.enqueue(NewJob::new(Remind { id }).run_at(tomorrow))?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn now(&self) -> Timestamp {
+        self.runtime.clock().now().wall
+    }
+
+    /// Drives a future on this thread, to its output; or to the moment at which the job is to stop, as
+    /// [`is_cancelled`](Self::is_cancelled) says: then the future is dropped, at the place where it
+    /// waits, and this returns an error. So an async job ends with its time-out, with its cancellation
+    /// and with the grace of a shutdown, and gives its thread back.
+    ///
+    /// ```
+    /// # use jobkeep::{Context, Job, JobError, Run};
+    /// # use serde::{Deserialize, Serialize};
+    /// # async fn fetch(_address: &str) -> Result<String, std::io::Error> { Ok(String::new()) }
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Fetch { address: String }
+    /// # impl Job for Fetch { const NAME: &'static str = "fetch"; type Output = String; }
+    ///
+    /// impl Run for Fetch {
+    ///     fn run(&mut self, ctx: &Context) -> Result<String, JobError> {
+    ///         Ok(ctx.block_on(fetch(&self.address))??)       // told to stop, or failed
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// It needs no runtime. A future that does, because it waits for a socket or a timer of Tokio's, is
+    /// driven inside of one: see [`async_programs`](crate::async_programs).
+    ///
+    /// # Errors
+    /// Where the job is to stop and the future is not ready at its first poll:
+    /// [`Error::is_cancelled`]. Return it. What becomes of the job is decided already: after a time-out
+    /// it is tried again by its policy, and after a cancellation it is not.
+    ///
+    /// # Panics
+    /// Where the future does, as the job.
+    pub fn block_on<F: Future>(&self, future: F) -> Result<F::Output, Error> {
+        let mut output = None;
+        {
+            let told = pin!(async { output = Some(future.await) });
+            self.runtime.drive(&self.running.cancelled, told);
+        }
+        output.ok_or_else(|| Error::told_to_stop(self.running.number))
+    }
+
+    /// A future that resolves when the job is to stop, as [`is_cancelled`](Self::is_cancelled) says: for
+    /// tasks that the job has started elsewhere, and for futures that have something to put in order
+    /// first.
+    ///
+    /// ```
+    /// # use jobkeep::{Context, JobError};
+    /// # fn spawn(_task: impl Future<Output = ()> + Send + 'static) {}
+    /// fn run(ctx: &Context) -> Result<(), JobError> {
+    ///     let told = ctx.cancelled();
+    ///     spawn(async move {
+    ///         told.await;                             // beside the work of the task
+    ///     });
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn cancelled(&self) -> Cancelled {
+        Cancelled::new(Arc::clone(&self.running))
+    }
+
     /// Somebody asked to cancel the job, its time-out is over, or the manager shuts down and its grace
     /// has ended. A job that takes long should look now and then, and return; a thread cannot be
-    /// stopped from outside.
+    /// stopped from outside. One that awaits futures is woken: see [`block_on`](Self::block_on).
     pub fn is_cancelled(&self) -> bool {
         self.running.cancelled.is_asked()
     }
@@ -208,6 +332,14 @@ pub(crate) trait Runtime: Send + Sync {
     fn resources(&self) -> &Resources;
 
     fn clock(&self) -> &Clock;
+
+    /// The job stands in the store of this manager.
+    fn has_the_job(&self) -> bool;
+
+    fn receipt(&self, number: JobNumber) -> Result<Receipt, Error>;
+
+    /// Polls the future until it is ready, or the job is to stop.
+    fn drive(&self, cancelled: &Cancellation, future: Pin<&mut dyn Future<Output = ()>>);
 
     /// Writes the job with this payload, and has the hand follow.
     fn checkpoint(&self, number: JobNumber, hand: &mut Hand, payload: Vec<u8>)

@@ -44,6 +44,7 @@ pub(crate) enum Kind {
     Damaged,
     NoResource,
     AttemptOver,
+    ToldToStop,
     BadReceipt,
     Store,
     Host,

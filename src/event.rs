@@ -399,7 +399,10 @@ mod tests {
         let lines = heard.0.lock();
         assert_eq!(
             *lines,
-            ["7 thumbnail images images-worker-1 2 ms", "disk full 3 ms"]
+            [
+                "7 thumbnail images images-worker-1 1970-01-01T00:00:00.002Z",
+                "disk full 1970-01-01T00:00:00.003Z"
+            ]
         );
     }
 }

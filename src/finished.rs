@@ -1,13 +1,18 @@
 use std::fmt;
+use std::time::Duration;
 
 use jobkeep_store::{
-    Attempt, AttemptEnd, FailureKind, JobNumber, JobRecord, ParkReason, State, StateKind, Timestamp,
+    Attempt, AttemptEnd, ByteCount, FailureKind, JobNumber, JobRecord, ParkReason, State,
+    StateKind, Timestamp,
 };
+
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 
 use crate::{Codec, Error, Job, Priority, payload};
 
-/// A finished job with its bytes, not yet decoded.
-#[derive(Clone, Debug)]
+/// A finished job with its bytes, not yet decoded: [`Completed::new`] decodes them. `Debug` counts them.
+#[derive(Clone)]
 pub struct Finished {
     pub(crate) number: JobNumber,
     pub(crate) record: JobRecord,
@@ -15,9 +20,82 @@ pub struct Finished {
     pub(crate) output: Option<Vec<u8>>,
 }
 
+impl Finished {
+    /// The job's number in its store.
+    pub fn number(&self) -> JobNumber {
+        self.number
+    }
+
+    /// The stable name of its type.
+    pub fn name(&self) -> &str {
+        &self.record.name
+    }
+
+    /// How it ended.
+    pub fn state(&self) -> StateKind {
+        self.record.state.kind()
+    }
+
+    /// The queue that it waited in.
+    pub fn queue(&self) -> &str {
+        self.record.queue.as_str()
+    }
+
+    /// When it was accepted.
+    pub fn created(&self) -> Timestamp {
+        self.record.created
+    }
+
+    /// When it reached its final state.
+    pub fn finished(&self) -> Option<Timestamp> {
+        self.record.finished
+    }
+
+    /// How payload and output are encoded.
+    pub fn codec(&self) -> Codec {
+        self.record.codec
+    }
+
+    /// Its value as the last ended attempt left it, encoded.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// What it returned, encoded, where it succeeded.
+    pub fn output(&self) -> Option<&[u8]> {
+        self.output.as_deref()
+    }
+
+    /// Why it did not succeed, where it did not.
+    pub fn failure(&self) -> Option<Failure> {
+        let failed = self.state() != StateKind::Succeeded;
+        failed.then(|| Failure::of(&self.record))
+    }
+
+    /// How many attempts it had, interruptions and snoozes not counted.
+    pub fn attempts(&self) -> u32 {
+        self.record.attempts
+    }
+
+    /// Its attempts, the newest first; the oldest are dropped beyond [`HISTORY`](crate::HISTORY).
+    pub fn history(&self) -> &[Attempt] {
+        &self.record.history
+    }
+}
+
+impl fmt::Debug for Finished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Finished")
+            .field("number", &self.number)
+            .field("record", &self.record)
+            .field("payload", &ByteCount::of(&self.payload))
+            .field("output", &self.output.as_deref().map(ByteCount::of))
+            .finish()
+    }
+}
+
 /// A finished job come back: its value as [`run`](crate::Run::run) left it, its output or its
-/// failure, and its history.
-#[derive(Debug)]
+/// failure, and its history. `Debug` shows neither value nor output, which may be about people.
 pub struct Completed<J: Job> {
     number: JobNumber,
     job: J,
@@ -97,6 +175,18 @@ impl<J: Job> Completed<J> {
     }
 }
 
+impl<J: Job> fmt::Debug for Completed<J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Completed")
+            .field("number", &self.number)
+            .field("name", &self.record.name)
+            .field("state", &self.record.state)
+            .field("attempts", &self.record.attempts)
+            .field("failure", &self.outcome.as_ref().err())
+            .finish_non_exhaustive()
+    }
+}
+
 fn decode<T: serde::de::DeserializeOwned>(
     number: JobNumber,
     what: &str,
@@ -143,26 +233,20 @@ impl Failure {
             State::Cancelled => Reason::Cancelled,
             _ => Reason::Error,
         };
-        let message = match record.history.first().map(|attempt| &attempt.end) {
-            Some(
-                AttemptEnd::Error(chain)
-                | AttemptEnd::Permanent(chain)
-                | AttemptEnd::Cancelled(chain),
-            ) => chain.join(": "),
-            Some(AttemptEnd::Panicked { message, location }) if !location.is_empty() => {
-                format!("panicked at {location}: {message}")
-            }
-            Some(AttemptEnd::Panicked { message, .. }) => format!("panicked: {message}"),
-            Some(AttemptEnd::TimedOut(ms)) => format!("ran longer than its time-out of {ms} ms"),
-            Some(AttemptEnd::Unknown(why)) => format!("nobody knows how it ended: {why}"),
-            Some(AttemptEnd::NotStarted(why)) => format!("not started: {why}"),
-            _ => "before it ran".into(),
-        };
+        let last = record.history.first();
+        let message = last.and_then(|attempt| failure_text(&attempt.end));
+        let message = message.unwrap_or_else(|| "before it ran".into());
         Self {
             reason,
             message,
             attempts: record.attempts,
         }
+    }
+
+    /// The newest failure in the job's history.
+    pub(crate) fn last(record: &JobRecord) -> Option<String> {
+        let mut ends = record.history.iter().map(|attempt| &attempt.end);
+        ends.find_map(failure_text)
     }
 
     /// The kind.
@@ -181,6 +265,23 @@ impl Failure {
     }
 }
 
+/// How an attempt failed, if it did.
+fn failure_text(end: &AttemptEnd) -> Option<String> {
+    Some(match end {
+        AttemptEnd::Error(chain) | AttemptEnd::Permanent(chain) | AttemptEnd::Cancelled(chain) => {
+            chain.join(": ")
+        }
+        AttemptEnd::Panicked { message, location } if !location.is_empty() => {
+            format!("panicked at {location}: {message}")
+        }
+        AttemptEnd::Panicked { message, .. } => format!("panicked: {message}"),
+        AttemptEnd::TimedOut(ms) => format!("ran longer than its time-out of {ms} ms"),
+        AttemptEnd::Unknown(why) => format!("nobody knows how it ended: {why}"),
+        AttemptEnd::NotStarted(why) => format!("not started: {why}"),
+        _ => return None,
+    })
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -197,8 +298,9 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Where a job stands.
-#[derive(Clone, Debug)]
+/// Where a job stands. `Debug` counts the bytes of its payload and the lines of its log; serialized, it
+/// is what its calls say, without them.
+#[derive(Clone)]
 pub struct Status {
     pub(crate) state: StateKind,
     pub(crate) parked: Option<ParkReason>,
@@ -226,6 +328,16 @@ impl Status {
     /// The queue that it waits in.
     pub fn queue(&self) -> &str {
         self.record.queue.as_str()
+    }
+
+    /// Its idempotency key, if it has one.
+    pub fn key(&self) -> Option<&str> {
+        self.record.key.as_deref()
+    }
+
+    /// How many bytes its payload has, encoded.
+    pub fn payload_bytes(&self) -> usize {
+        self.record.payload.length()
     }
 
     /// Its priority in that queue.
@@ -256,6 +368,26 @@ impl Status {
         self.record.attempts
     }
 
+    /// How many attempts it may have, the first included.
+    pub fn max_attempts(&self) -> u32 {
+        self.record.max_attempts
+    }
+
+    /// How long an attempt may take, where the job says so itself: else its queue does.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.record.timeout_ms.map(Duration::from_millis)
+    }
+
+    /// How often it put itself off.
+    pub fn snoozes(&self) -> u32 {
+        self.record.snoozes
+    }
+
+    /// How its newest attempt that failed did so, with the sources of its error.
+    pub fn last_error(&self) -> Option<String> {
+        Failure::last(&self.record)
+    }
+
     /// How often the process died or shut down while it was in flight.
     pub fn interruptions(&self) -> u32 {
         self.record.interruptions
@@ -280,5 +412,42 @@ impl Status {
     /// Its ended attempts, the newest first.
     pub fn history(&self) -> &[Attempt] {
         &self.record.history
+    }
+}
+
+impl fmt::Debug for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Status")
+            .field("state", &self.state)
+            .field("parked", &self.parked)
+            .field("record", &self.record)
+            .field("progress", &self.progress)
+            .field("log", &format_args!("{} lines", self.log.len()))
+            .finish()
+    }
+}
+
+impl Serialize for Status {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut shown = serializer.serialize_struct("Status", 18)?;
+        shown.serialize_field("state", &self.state)?;
+        shown.serialize_field("parked", &self.parked.as_ref().map(ToString::to_string))?;
+        shown.serialize_field("name", self.name())?;
+        shown.serialize_field("queue", self.queue())?;
+        shown.serialize_field("key", &self.key())?;
+        shown.serialize_field("priority", &self.priority())?;
+        shown.serialize_field("payload_bytes", &self.payload_bytes())?;
+        shown.serialize_field("created_ms", &self.created())?;
+        shown.serialize_field("due_ms", &self.due())?;
+        shown.serialize_field("finished_ms", &self.finished())?;
+        shown.serialize_field("attempts", &self.attempts())?;
+        shown.serialize_field("max_attempts", &self.max_attempts())?;
+        shown.serialize_field("timeout_ms", &self.record.timeout_ms)?;
+        shown.serialize_field("snoozes", &self.snoozes())?;
+        shown.serialize_field("interruptions", &self.interruptions())?;
+        shown.serialize_field("cancel_requested", &self.is_cancel_requested())?;
+        shown.serialize_field("progress", &self.progress())?;
+        shown.serialize_field("last_error", &self.last_error())?;
+        shown.end()
     }
 }

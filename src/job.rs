@@ -90,7 +90,7 @@ pub trait Run: Job {
     /// [checkpoint](Context::checkpoint).
     ///
     /// # Errors
-    /// `?` on any error means: try again, by the policy. The constructors of [`JobError`] say
+    /// `?` on any error, or text, means: try again, by the policy. The constructors of [`JobError`] say
     /// anything else.
     fn run(&mut self, ctx: &Context) -> Result<Self::Output, JobError>;
 }
@@ -99,8 +99,20 @@ type Cause = Box<dyn StdError + Send + Sync>;
 
 /// How a run ends other than with its output.
 ///
-/// Any error becomes one by `?` and means: try again, by the policy. It is no `std::error::Error`
-/// itself, so that this conversion can exist.
+/// Whatever converts into a `Box<dyn Error + Send + Sync>` becomes one by `?` or `into()`, and means:
+/// try again, by the policy. So do any error, a `String` or `&str`, a boxed error, and `anyhow::Error`. It is
+/// no `std::error::Error` itself, so that this conversion can exist.
+///
+/// ```
+/// use jobkeep::JobError;
+///
+/// fn total(cents: &[&str]) -> Result<u64, JobError> {
+///     let cents: Vec<u64> = cents.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+///     let total = cents.iter().try_fold(0_u64, |sum, cents| sum.checked_add(*cents));
+///     total.ok_or_else(|| "the total is too large".into())
+/// }
+/// assert!(total(&["1", "two"]).is_err());
+/// ```
 pub struct JobError {
     pub(crate) verdict: Verdict,
     pub(crate) cause: Option<Cause>,
@@ -161,21 +173,26 @@ impl JobError {
     }
 
     /// The text of the cause, then those of its sources, as many as are kept: a chain may be a ring.
+    /// Many an error ends its own text with its source's: that is not said again.
     pub(crate) fn chain(&self) -> Vec<String> {
         let first = self
             .cause
             .as_ref()
             .map(|cause| cause.as_ref() as &dyn StdError);
-        std::iter::successors(first, |&error| error.source())
-            .take(CHAIN)
-            .map(ToString::to_string)
-            .collect()
+        let mut chain: Vec<String> = Vec::new();
+        for error in std::iter::successors(first, |&error| error.source()).take(CHAIN) {
+            let text = error.to_string();
+            if chain.last().is_none_or(|before| !before.ends_with(&text)) {
+                chain.push(text);
+            }
+        }
+        chain
     }
 }
 
-impl<E: StdError + Send + Sync + 'static> From<E> for JobError {
-    fn from(error: E) -> Self {
-        Self::new(error)
+impl<E: Into<Cause>> From<E> for JobError {
+    fn from(cause: E) -> Self {
+        Self::new(cause)
     }
 }
 
@@ -217,5 +234,49 @@ impl<T, E: Into<Cause>> ResultExt<T> for Result<T, E> {
 
     fn retry_after(self, delay: Duration) -> Result<T, JobError> {
         self.map_err(|cause| JobError::retry_after(delay, cause))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An error whose text may hold that of its source.
+    #[derive(Debug)]
+    struct Layer(&'static str, Option<Box<Layer>>);
+
+    impl fmt::Display for Layer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl StdError for Layer {
+        fn source(&self) -> Option<&(dyn StdError + 'static)> {
+            self.1.as_deref().map(|source| source as _)
+        }
+    }
+
+    fn chain(texts: &[&'static str]) -> Vec<String> {
+        let wrap = |source, text: &&'static str| Some(Box::new(Layer(text, source)));
+        let outer = texts.iter().rev().fold(None, wrap);
+        outer.map_or_else(Vec::new, |outer| JobError::new(outer as Cause).chain())
+    }
+
+    #[test]
+    fn a_source_that_the_text_ends_with_already_is_not_said_again() {
+        assert_eq!(
+            chain(&["send the mail", "refused"]),
+            ["send the mail", "refused"]
+        );
+        let doubled = ["transient error (451): try later", "try later"];
+        assert_eq!(chain(&doubled), ["transient error (451): try later"]);
+        let nested = ["a: b: c", "b: c", "c"];
+        assert_eq!(chain(&nested), ["a: b: c"]);
+        let mixed = ["send the mail", "smtp: refused", "refused", "no such user"];
+        assert_eq!(
+            chain(&mixed),
+            ["send the mail", "smtp: refused", "no such user"]
+        );
     }
 }

@@ -188,6 +188,7 @@ pub mod testing;
 mod verify;
 
 pub use builder::Builder;
+pub use cancellation::Cancelled;
 pub use carry::OnUnknown;
 pub use config::{Queue, Retention};
 pub use context::{Context, LOG_LINE_BYTES, LOG_LINES};

@@ -6,7 +6,7 @@ mod operate;
 use std::fmt;
 use std::time::Duration;
 
-use jobkeep_store::{Durability, JobNumber, QueueStore};
+use jobkeep_store::{Durability, JobNumber, QueueStore, Timestamp};
 
 use crate::core::Counts;
 use crate::enqueue::first;
@@ -53,6 +53,17 @@ impl Manager {
     /// What this manager found when it took the store over.
     pub fn recovery(&self) -> Recovery {
         self.0.recovery.clone()
+    }
+
+    /// The time by this manager's clock: the wall's, or what a test's `ManualClock` shows.
+    pub fn now(&self) -> Timestamp {
+        self.shared().clock.now().wall
+    }
+
+    /// The receipt of the job with this number in this manager's store, as good as the one that its
+    /// acceptance gave. Whether there is such a job shows when it is asked for.
+    pub fn receipt(&self, job: JobNumber) -> Receipt {
+        self.shared().receipt_of(job)
     }
 
     /// Whether the store takes what is written to it, and since when it does not.
@@ -267,7 +278,7 @@ impl Drop for Handle {
 
 impl Shared {
     /// The receipt of a job of this store.
-    pub(crate) fn receipt(&self, number: JobNumber) -> Receipt {
+    pub(crate) fn receipt_of(&self, number: JobNumber) -> Receipt {
         match self.opening_of(number) {
             Some(opening) if opening != self.origin.opening => {
                 let origin = Origin {

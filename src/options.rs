@@ -1,7 +1,8 @@
 use std::borrow::Cow;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::fmt;
+use std::time::Duration;
 
-use jobkeep_store::{Backoff, Durability, Timestamp};
+use jobkeep_store::{Backoff, ByteCount, Durability, Timestamp};
 
 use crate::core::Sameness;
 use crate::{Codec, Error, Job, Priority, digest, payload, retry};
@@ -20,7 +21,7 @@ use crate::{Codec, Error, Job, Priority, digest, payload, retry};
 ///     .priority(Priority::High)
 ///     .key("welcome/42");
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a new job does nothing until it is enqueued"]
 pub struct NewJob<J> {
     job: J,
@@ -81,11 +82,10 @@ impl<J: Job> NewJob<J> {
         self
     }
 
-    /// Not before this moment of the wall clock, wherever the clock is set meanwhile. A moment that
-    /// has passed means now.
-    pub fn run_at(mut self, moment: SystemTime) -> Self {
-        let since = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.start = Start::At(Timestamp::default().after(since));
+    /// Not before this moment of the wall clock, a `SystemTime` or a [`Timestamp`], wherever the clock is
+    /// set meanwhile. A moment that has passed means now.
+    pub fn run_at(mut self, moment: impl Into<Timestamp>) -> Self {
+        self.start = Start::At(moment.into());
         self
     }
 
@@ -196,7 +196,8 @@ impl<J: Job> From<J> for NewJob<J> {
 }
 
 /// A job as it travels to whoever accepts it: its name, its payload encoded, its options settled.
-#[derive(Clone, Debug)]
+/// `Debug` counts the bytes of the payload.
+#[derive(Clone)]
 pub struct Draft {
     pub(crate) name: Cow<'static, str>,
     /// The names that its type had before.
@@ -250,5 +251,31 @@ impl Draft {
             payload: self.digest.unwrap_or_else(of_bytes),
             sent: self.sent,
         }
+    }
+}
+
+/// Without the job, whose value may be about people.
+impl<J: Job> fmt::Debug for NewJob<J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewJob")
+            .field("name", &J::NAME)
+            .field("queue", &self.queue)
+            .field("priority", &self.priority)
+            .field("start", &self.start)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Draft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Draft")
+            .field("name", &self.name)
+            .field("payload", &ByteCount::of(&self.payload))
+            .field("queue", &self.queue)
+            .field("priority", &self.priority)
+            .field("start", &self.start)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
     }
 }

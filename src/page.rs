@@ -2,6 +2,8 @@ use jobkeep_store::{
     JobNumber, JobRecord, ParkReason, Priority, QueueName, State, StateKind, Timestamp,
 };
 
+use serde::{Serialize, Serializer};
+
 use crate::Receipt;
 
 /// Some jobs of one state, in the order of their numbers: see [`Manager::jobs`](crate::Manager::jobs).
@@ -35,19 +37,31 @@ impl Page {
     }
 }
 
-/// One job of a [`Page`].
-#[derive(Clone, Debug)]
+/// One job of a [`Page`]. Serialized, it is what its calls say.
+#[derive(Clone, Debug, Serialize)]
 pub struct ListedJob {
     receipt: Receipt,
     state: StateKind,
+    #[serde(serialize_with = "shown")]
     parked: Option<ParkReason>,
     name: String,
     queue: QueueName,
     priority: Priority,
     attempts: u32,
+    #[serde(rename = "created_ms")]
     created: Timestamp,
+    #[serde(rename = "due_ms")]
     due: Option<Timestamp>,
+    #[serde(rename = "finished_ms")]
     finished: Option<Timestamp>,
+}
+
+#[expect(clippy::ref_option, reason = "serde passes it so")]
+fn shown<S: Serializer>(parked: &Option<ParkReason>, serializer: S) -> Result<S::Ok, S::Error> {
+    parked
+        .as_ref()
+        .map(ToString::to_string)
+        .serialize(serializer)
 }
 
 impl ListedJob {

@@ -207,7 +207,7 @@ impl Shared {
     }
 
     pub(crate) fn receipts(&self, numbers: Vec<JobNumber>) -> Vec<Receipt> {
-        let receipts = numbers.into_iter().map(|number| self.receipt(number));
+        let receipts = numbers.into_iter().map(|number| self.receipt_of(number));
         receipts.collect()
     }
 }

@@ -49,7 +49,7 @@ pub(crate) struct Handed {
 }
 
 /// How many jobs stand where.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Counts {
     /// Not due yet: delayed, snoozed, or between two attempts.

@@ -17,6 +17,16 @@ impl Error {
         )
     }
 
+    pub(crate) fn told_to_stop(job: JobNumber) -> Self {
+        Self::new(
+            Kind::ToldToStop,
+            format!(
+                "wait for a future of job {job}: the job is to stop, because somebody cancelled it, its \
+                 time-out is over, or the grace of a shutdown has ended: return"
+            ),
+        )
+    }
+
     pub(crate) fn checkpoint_of_other_type(job: JobNumber, asked: &str, stored: &str) -> Self {
         Self::new(
             Kind::OtherType,
@@ -53,5 +63,10 @@ impl Error {
     /// says is recorded.
     pub fn is_attempt_over(&self) -> bool {
         self.0.kind == Kind::AttemptOver
+    }
+
+    /// The job that asks is to stop, as [`Context::is_cancelled`](crate::Context::is_cancelled) says.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.kind == Kind::ToldToStop
     }
 }

@@ -198,7 +198,7 @@ impl Listing<'_> {
     }
 
     fn push(&mut self, number: JobNumber, parked: Option<ParkReason>, record: JobRecord) {
-        let receipt = self.shared.receipt(number);
+        let receipt = self.shared.receipt_of(number);
         self.page
             .jobs
             .push(ListedJob::new(receipt, self.state, parked, record));

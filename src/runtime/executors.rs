@@ -3,11 +3,13 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
+use std::task::Waker;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use jobkeep_store::{JobNumber, StoreId};
 
+use super::drive;
 use super::living;
 use super::panics;
 use super::shared::Shared;
@@ -90,6 +92,8 @@ impl Work {
 #[derive(Default)]
 pub(super) struct Overdue {
     answers: Vec<(Done, Answer)>,
+    /// Those who wait for their job to be told to stop.
+    tasks: Vec<Waker>,
     /// The places of threads to start.
     pub(super) substitutes: Vec<usize>,
 }
@@ -97,6 +101,7 @@ pub(super) struct Overdue {
 impl Overdue {
     /// Answers the callers.
     pub(super) fn answer(&mut self) {
+        drive::call(std::mem::take(&mut self.tasks));
         for (done, answer) in self.answers.drain(..) {
             tell(done, answer);
         }
@@ -231,7 +236,7 @@ impl Executors {
             };
             let limit = *job.running.limit.lock();
             let end = End::TimedOut(limit.map_or(0, |limit| limit.timeout_ms));
-            state.abandon(id, &job, now);
+            overdue.tasks.extend(state.abandon(id, &job, now));
             let answer = Answer {
                 left: None,
                 end,
@@ -307,8 +312,9 @@ impl Executors {
             }
         }
         let left = std::mem::take(&mut state.jobs);
+        let mut tasks = Vec::new();
         for (id, job) in &left {
-            state.abandon(*id, job, clock.now());
+            tasks.extend(state.abandon(*id, job, clock.now()));
         }
         state.deadlines.clear();
         let threads = std::mem::take(&mut state.threads);
@@ -320,6 +326,7 @@ impl Executors {
         state.threads = stuck;
         self.may_be_over(&state);
         drop(state);
+        drive::call(tasks);
         // Their callers learn by this that nobody answers.
         drop(left);
         for thread in ended {
@@ -342,9 +349,10 @@ pub(super) fn keep(threads: &mut Vec<JoinHandle<()>>, thread: JoinHandle<()>) {
 }
 
 impl State {
-    /// The job's attempt is over for everybody but its thread, where it has one.
-    fn abandon(&mut self, id: Id, job: &Job, now: Now) {
-        job.running.cancelled.ask();
+    /// The job's attempt is over for everybody but its thread, where it has one. Gives the tasks that
+    /// wait for that.
+    fn abandon(&mut self, id: Id, job: &Job, now: Now) -> Vec<Waker> {
+        let tasks = job.running.cancelled.ask();
         if let Some(thread) = &job.thread {
             self.able = self.able.saturating_sub(1);
             living::enter(id, "executors", thread, now.wall);
@@ -353,6 +361,7 @@ impl State {
             self.waiting.retain(|work| work.id() != id);
             self.idle += 1;
         }
+        tasks
     }
 }
 

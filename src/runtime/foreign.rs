@@ -1,22 +1,25 @@
 //! The threads of the executors, and one job of another host's store, run there.
 
+use std::pin::Pin;
 use std::thread::{Builder, JoinHandle};
 
 use jobkeep_store::{
     Backoff, JobNumber, JobRecord, Kept, OpeningTag, Priority, State, Timestamp, Token,
 };
 
+use super::drive::drive;
 use super::execute::classify;
 use super::executors::Work;
 use super::panics;
 use super::shared::Shared;
+use crate::cancellation::Cancellation;
 use crate::carry::{Answer, End, Foreign};
 use crate::clock::Clock;
 use crate::context::{Context, Drafts, Hand, Resources, Runtime};
 use crate::core::Outcome;
 use crate::job::Verdict;
 use crate::sync::Arc;
-use crate::{Draft, Error};
+use crate::{Draft, Error, Receipt};
 
 /// Starts the executors and their watch, where there are any.
 pub(super) fn start(shared: &Arc<Shared>) -> std::io::Result<()> {
@@ -198,6 +201,20 @@ impl Runtime for Abroad {
 
     fn clock(&self) -> &Clock {
         &self.0.clock
+    }
+
+    fn has_the_job(&self) -> bool {
+        false
+    }
+
+    fn receipt(&self, number: JobNumber) -> Result<Receipt, Error> {
+        Err(Error::pushed(format_args!(
+            "give the receipt of job {number}"
+        )))
+    }
+
+    fn drive(&self, cancelled: &Cancellation, future: Pin<&mut dyn Future<Output = ()>>) {
+        drive(cancelled, future, &self.0.clock);
     }
 
     fn checkpoint(

@@ -9,6 +9,7 @@ mod attending;
 mod bell;
 mod command;
 mod committer;
+mod drive;
 mod execute;
 mod executors;
 mod foreign;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jobkeep_store::{JobNumber, QueueName, Token};
 
+use super::drive;
 use super::inbox::Haste;
 use super::outage::Outage;
 use super::signal::Signal;
@@ -293,15 +294,15 @@ impl Pool {
         now: Steady,
         mut give_up: impl FnMut(JobNumber, &str),
     ) -> Vec<Overdue> {
-        let mut state = self.state.lock();
-        let mut overdue = Vec::new();
-        let state = &mut *state;
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let (mut overdue, mut tasks) = (Vec::new(), Vec::new());
         while let Some(&(deadline, number)) = state.deadlines.first()
             && deadline <= now
         {
             state.deadlines.pop_first();
             if let Some(on_worker) = state.running.get_mut(&number) {
-                on_worker.running.cancelled.ask();
+                tasks.extend(on_worker.running.cancelled.ask());
                 on_worker.stuck = true;
                 state.able = state.able.saturating_sub(1);
                 give_up(number, &on_worker.thread);
@@ -311,6 +312,8 @@ impl Pool {
                 });
             }
         }
+        drop(guard);
+        drive::call(tasks);
         overdue
     }
 
@@ -321,14 +324,16 @@ impl Pool {
         mut give_up: impl FnMut(JobNumber, &str),
     ) -> Vec<(JobNumber, String)> {
         let mut state = self.state.lock();
-        let mut all = Vec::new();
+        let (mut all, mut tasks) = (Vec::new(), Vec::new());
         for (&number, on_worker) in &mut state.running {
-            on_worker.running.cancelled.ask();
+            tasks.extend(on_worker.running.cancelled.ask());
             if !std::mem::replace(&mut on_worker.stuck, true) {
                 give_up(number, &on_worker.thread);
             }
             all.push((number, on_worker.thread.as_ref().into()));
         }
+        drop(state);
+        drive::call(tasks);
         all
     }
 
@@ -436,7 +441,7 @@ impl Pool {
     /// Tells a running job that somebody wants it cancelled.
     pub(crate) fn request_cancel(&self, number: JobNumber) {
         if let Some(running) = self.running(number) {
-            running.cancelled.ask();
+            drive::call(running.cancelled.ask());
         }
     }
 

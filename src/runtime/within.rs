@@ -1,15 +1,19 @@
 //! What a running job asks of its manager.
 
+use std::pin::Pin;
+
 use jobkeep_store::{JobNumber, Kept};
 
 use super::asked::Asked;
 use super::command::Command;
+use super::drive::drive;
 use super::inbox::WhenFull;
 use super::shared::Shared;
+use crate::cancellation::Cancellation;
 use crate::clock::{Clock, Now};
 use crate::context::{Hand, Resources, Runtime};
 use crate::core::{self, FollowUps, Origins, Outcome, Run};
-use crate::{Draft, Error};
+use crate::{Draft, Error, JobError, Receipt};
 
 impl Runtime for Shared {
     fn resources(&self) -> &Resources {
@@ -18,6 +22,18 @@ impl Runtime for Shared {
 
     fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    fn has_the_job(&self) -> bool {
+        true
+    }
+
+    fn receipt(&self, number: JobNumber) -> Result<Receipt, Error> {
+        Ok(self.receipt_of(number))
+    }
+
+    fn drive(&self, cancelled: &Cancellation, future: Pin<&mut dyn Future<Output = ()>>) {
+        drive(cancelled, future, &self.clock);
     }
 
     fn checkpoint(
@@ -90,7 +106,7 @@ impl Shared {
                 let follow_ups = FollowUps::new(jobs, run, left, now, seed);
                 (outcome, Some(Box::new(follow_ups)))
             }
-            Err(error) => (Outcome::failed(left.clone(), &error.into()), None),
+            Err(error) => (Outcome::failed(left.clone(), &JobError::new(error)), None),
         }
     }
 }

@@ -43,7 +43,7 @@ impl Kit {
         let matching: Vec<_> = jobs
             .iter()
             .filter(|job| job.is_a::<J>() && job.decode().is_ok_and(|job| wanted(&job)))
-            .map(|job| shared.receipt(job.number).typed())
+            .map(|job| shared.receipt_of(job.number).typed())
             .collect();
         assert!(!matching.is_empty(), "{}", nothing_matches::<J>(&jobs));
         matching

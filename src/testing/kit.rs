@@ -46,7 +46,7 @@ impl Kit {
                 Error::undeclared_queue(act, declared)
             })?;
         let ran = runtime::run_next(shared, pool)?;
-        Ok(ran.map(|number| shared.receipt(number)))
+        Ok(ran.map(|number| shared.receipt_of(number)))
     }
 
     /// Runs the jobs of a queue until none is ready, those included that are queued meanwhile. Returns

@@ -20,6 +20,7 @@ mod commands;
 mod crashing;
 mod damage;
 mod disk;
+mod driving;
 mod ends;
 mod enqueueing;
 mod errors;
@@ -62,6 +63,7 @@ mod restarting;
 mod resting;
 mod retention;
 mod retrying;
+mod showing;
 mod shutdown;
 mod starting;
 mod submitting;
@@ -421,6 +423,22 @@ behaviours! {
         a_checkpoint_of_another_type_is_refused
         a_job_of_an_older_name_makes_checkpoints
         a_checkpoint_over_the_limit_is_refused;
+    driving:
+        a_future_comes_to_its_output_whoever_wakes_it
+        a_future_ends_with_its_jobs_time_out_and_gives_the_thread_back
+        a_future_ends_when_its_job_is_cancelled
+        a_future_ends_with_the_grace_of_a_shutdown
+        a_task_elsewhere_hears_that_its_job_is_to_stop
+        a_future_that_is_ready_is_heard_in_a_job_that_is_to_stop
+        a_panic_in_a_future_is_its_jobs
+        a_future_of_tokios_is_driven_inside_of_its_runtime;
+    showing:
+        a_job_knows_its_attempt_its_queue_and_its_key
+        a_job_reckons_with_the_managers_clock
+        a_job_fails_by_whatever_its_program_calls_an_error
+        a_number_gives_its_jobs_receipt
+        nothing_that_is_printed_shows_what_a_job_carries
+        what_is_shown_of_jobs_serializes;
     following:
         jobs_that_follow_come_with_the_success
         jobs_that_follow_run

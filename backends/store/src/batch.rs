@@ -1,4 +1,6 @@
-use crate::{Encoded, Fence, Key, OpeningTag, QueueName, StateKind, Timestamp};
+use std::fmt;
+
+use crate::{ByteCount, Encoded, Fence, Key, OpeningTag, QueueName, StateKind, Timestamp};
 
 /// Blind puts and deletes of whole rows that take effect together or not at all.
 ///
@@ -12,8 +14,8 @@ pub struct Batch {
     writes: Vec<Write>,
 }
 
-/// One write of a [`Batch`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One write of a [`Batch`]. `Debug` counts the bytes of its row.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Write {
     /// Puts the row, whether or not the key has one.
     Put {
@@ -36,6 +38,20 @@ impl Write {
     pub fn key(&self) -> Key {
         match self {
             Self::Put { key, .. } | Self::Delete { key } => *key,
+        }
+    }
+}
+
+impl fmt::Debug for Write {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Put { key, row, columns } => f
+                .debug_struct("Put")
+                .field("key", key)
+                .field("row", &ByteCount::of(row))
+                .field("columns", columns)
+                .finish(),
+            Self::Delete { key } => f.debug_struct("Delete").field("key", key).finish(),
         }
     }
 }

@@ -10,8 +10,8 @@ use bincode::error::EncodeError;
 use crc32fast::Hasher;
 use serde::{Deserialize, Serialize};
 
-use crate::Key;
 use crate::borrowing::Borrowing;
+use crate::{ByteCount, Key};
 
 /// The row format that this version writes. It reads every format up to this one.
 pub const FORMAT: u8 = 1;
@@ -29,8 +29,8 @@ const CONFIG: Configuration = bincode::config::standard();
 /// A body encoded and checksummed, waiting for its key.
 ///
 /// Encoding happens on the thread of whoever has the value; [`seal`](Self::seal) then costs the
-/// committer nine more bytes of checksum, whatever the size of the body.
-#[derive(Clone, Debug)]
+/// committer nine more bytes of checksum, whatever the size of the body. `Debug` counts its bytes.
+#[derive(Clone)]
 pub struct Encoded {
     /// The header's room, then the body.
     bytes: Vec<u8>,
@@ -150,6 +150,14 @@ fn checksum(mut after_body: Hasher, key: Key, format: u8) -> u32 {
     after_body.update(&key.to_bytes());
     after_body.update(&[format]);
     after_body.finalize()
+}
+
+impl fmt::Debug for Encoded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Encoded")
+            .field(&ByteCount::of(&self.bytes))
+            .finish()
+    }
 }
 
 struct Growing(Vec<u8>);

@@ -18,6 +18,7 @@
 
 mod batch;
 mod borrowing;
+mod byte_count;
 mod codec;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -29,6 +30,7 @@ mod store;
 mod time;
 
 pub use batch::{Batch, Columns, Write};
+pub use byte_count::ByteCount;
 pub use codec::{
     Encoded, FORMAT, HEADER_BYTES, MAX_ROW_BYTES, RowError, decode_value, encode_value, open_row,
 };

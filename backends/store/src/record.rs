@@ -1,6 +1,8 @@
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{JobNumber, OpeningTag, QueueName, StoreId, Timestamp, Token};
+use crate::{ByteCount, JobNumber, OpeningTag, QueueName, StoreId, Timestamp, Token};
 
 /// A job as stored: everything about it but its number, which is its key.
 ///
@@ -147,8 +149,8 @@ impl StateKind {
     }
 }
 
-impl std::fmt::Display for StateKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for StateKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
@@ -176,6 +178,20 @@ pub enum ParkReason {
     Unreadable(String),
     /// The process died beside it, so many times in a row, at last while nothing else ran.
     Crashing(u32),
+}
+
+impl fmt::Display for ParkReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownName => f.write_str("no handler is registered under its name"),
+            Self::UnknownQueue => f.write_str("its queue is not declared"),
+            Self::Undecodable(cause) => write!(f, "its payload does not decode: {cause}"),
+            Self::Unreadable(cause) => write!(f, "the store could not read it: {cause}"),
+            Self::Crashing(times) => {
+                write!(f, "the process died beside it {times} times in a row")
+            }
+        }
+    }
 }
 
 /// Why a job failed for good.
@@ -211,6 +227,24 @@ pub enum Priority {
     Urgent,
 }
 
+impl Priority {
+    /// The priority as one lower-case word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Normal => "normal",
+            Self::High => "high",
+            Self::Urgent => "urgent",
+        }
+    }
+}
+
+impl fmt::Display for Priority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// How a payload is encoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -224,8 +258,9 @@ pub enum PayloadCodec {
     Bincode,
 }
 
-/// Bytes that belong to a record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Bytes that belong to a record. [`Debug`](fmt::Debug) counts them: they are an application's, and may
+/// be about people.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kept {
     /// Small enough to stand in the record.
     Inline(#[serde(with = "serde_bytes")] Vec<u8>),
@@ -233,7 +268,26 @@ pub enum Kept {
     Apart(u32),
 }
 
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inline(_) => f.debug_tuple("Inline"),
+            Self::Apart(_) => f.debug_tuple("Apart"),
+        }
+        .field(&ByteCount(self.length()))
+        .finish()
+    }
+}
+
 impl Kept {
+    /// How many bytes there are.
+    pub fn length(&self) -> usize {
+        match self {
+            Self::Inline(bytes) => bytes.len(),
+            Self::Apart(length) => usize::try_from(*length).unwrap_or(usize::MAX),
+        }
+    }
+
     /// Up to this many bytes stand in the record.
     pub const INLINE_BYTES: usize = 512;
 
@@ -253,8 +307,8 @@ pub struct Backoff {
     pub cap_ms: u64,
 }
 
-/// One attempt that has ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// One attempt that has ended. `Debug` counts the lines of its log.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// Which attempt of the job it was, from 1. An interrupted or snoozed attempt is repeated under
     /// its number.
@@ -269,6 +323,19 @@ pub struct Attempt {
     pub end: AttemptEnd,
     /// The lines that the job logged.
     pub log: Vec<String>,
+}
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt")
+            .field("number", &self.number)
+            .field("started", &self.started)
+            .field("ended", &self.ended)
+            .field("thread", &self.thread)
+            .field("end", &self.end)
+            .field("log", &format_args!("{} lines", self.log.len()))
+            .finish()
+    }
 }
 
 /// How an attempt ended.
@@ -476,8 +543,8 @@ pub struct Withdrawn {
     pub failures: u32,
 }
 
-/// A row that failed its checksum, set aside as it was found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A row that failed its checksum, set aside as it was found. `Debug` counts its bytes.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Damaged {
     /// When it was found.
     pub at: Timestamp,
@@ -486,4 +553,14 @@ pub struct Damaged {
     /// The row.
     #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
+}
+
+impl fmt::Debug for Damaged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Damaged")
+            .field("at", &self.at)
+            .field("reason", &self.reason)
+            .field("bytes", &ByteCount::of(&self.bytes))
+            .finish()
+    }
 }

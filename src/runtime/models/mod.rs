@@ -21,6 +21,7 @@
     reason = "a model fails by panicking"
 )]
 
+mod driving;
 mod executors;
 mod futures;
 mod inbox;
@@ -117,6 +118,10 @@ models! {
         a_task_finds_the_last_answer
         each_task_is_told_of_its_job
         a_task_is_told_at_the_end_of_all;
+    driving:
+        a_future_that_is_woken_comes_to_its_end
+        a_future_of_a_job_that_is_to_stop_is_given_up
+        tasks_hear_that_a_job_is_to_stop;
     lent:
         jobs_run_on_a_thread_that_is_lent
         a_lent_thread_outlives_the_manager
