@@ -62,7 +62,8 @@ pub(crate) fn a_future_comes_to_its_output_whoever_wakes_it(place: &dyn Place) {
         .handle::<Work>(|work, ctx| {
             let seen = Arc::new(Mutex::new((false, None::<Waker>)));
             let waked = Arc::clone(&seen);
-            let waking = thread::spawn(move || {
+            let waking = thread::Builder::new().name("waking".into());
+            let waking = waking.spawn(move || {
                 loop {
                     let mut seen = waked.lock().unwrap();
                     if let Some(waker) = seen.1.take() {
@@ -83,7 +84,7 @@ pub(crate) fn a_future_comes_to_its_output_whoever_wakes_it(place: &dyn Place) {
                 Poll::Pending
             });
             let label = ctx.block_on(future)?;
-            waking.join().unwrap();
+            waking?.join().unwrap();
             Ok(label)
         })
         .start()

@@ -34,12 +34,9 @@ pub(crate) fn a_job_knows_its_attempt_its_queue_and_its_key(place: &dyn Place) {
                 ctx.enqueued_at(),
                 ctx.max_attempts(),
             );
-            work.label += &format!(
-                "{}: {seen:?} {} {:?}, ",
-                receipt.number(),
-                ctx.is_last_attempt(),
-                ctx.last_error()
-            );
+            let number = receipt.number();
+            let (is_last, error) = (ctx.is_last_attempt(), ctx.last_error());
+            work.label = format!("{}{number}: {seen:?} {is_last} {error:?}, ", work.label);
             Err(JobError::new("no luck"))
         })
         .start()
@@ -211,6 +208,10 @@ pub(crate) fn nothing_that_is_printed_shows_what_a_job_carries(place: &dyn Place
         .unwrap()
         .unwrap();
     is_discreet("JobRecord", &record);
+}
+
+#[test]
+fn nothing_of_a_store_or_of_a_pushed_job_shows_what_it_carries() {
     let bytes = SECRET.as_bytes().to_vec();
     is_discreet("Kept", &Kept::Inline(bytes.clone()));
     let row = Encoded::new(SECRET).unwrap();

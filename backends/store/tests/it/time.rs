@@ -57,7 +57,9 @@ fn a_moment_reads_as_a_date_and_a_time_of_day() {
 /// A year of days is counted up, the calendar's own way, beside what a moment reads.
 #[test]
 fn every_day_of_four_centuries_reads_as_the_next_one() {
-    let is_leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let is_leap = |year: u64| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    };
     let (mut year, mut month, mut day) = (1970, 1, 1);
     for days in 0..146_097 {
         let moment = Timestamp(days * 86_400_000).to_string();
