@@ -1,17 +1,18 @@
 use std::fmt;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use jobkeep_store::{
     Attempt, AttemptEnd, ByteCount, FailureKind, JobNumber, JobRecord, ParkReason, State,
     StateKind, Timestamp,
 };
-
+use serde::de::DeserializeOwned;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use crate::{Codec, Error, Job, Priority, payload};
 
-/// A finished job with its bytes, not yet decoded: [`Completed::new`] decodes them. `Debug` counts them.
+/// A finished job with its bytes, not yet decoded: a [`Completed`] decodes them. `Debug` counts them.
 #[derive(Clone)]
 pub struct Finished {
     pub(crate) number: JobNumber,
@@ -95,109 +96,117 @@ impl fmt::Debug for Finished {
 }
 
 /// A finished job come back: its value as [`run`](crate::Run::run) left it, its output or its
-/// failure, and its history. `Debug` shows neither value nor output, which may be about people.
+/// failure, and its history. Value and output are decoded when they are first asked for, so that a type
+/// that has changed since hides nothing but itself. `Debug` shows neither of them: they may be about
+/// people.
 pub struct Completed<J: Job> {
-    number: JobNumber,
-    job: J,
-    outcome: Result<J::Output, Failure>,
-    record: JobRecord,
+    finished: Finished,
+    job: OnceLock<Result<J, Error>>,
+    output: OnceLock<Result<J::Output, Failure>>,
 }
 
 impl<J: Job> Completed<J> {
-    /// Decodes a finished job. Checks the claim that it is a `J` against its stored name.
+    /// Checks the claim that a finished job is a `J` against its stored name.
     ///
     /// # Errors
-    /// Where it is stored under another name, or its bytes do not decode.
+    /// Where it is stored under another name.
     pub fn new(finished: Finished) -> Result<Self, Error> {
-        let Finished {
-            number,
-            record,
-            payload,
-            output,
-        } = finished;
-        let stored = record.name.as_str();
+        let stored = finished.record.name.as_str();
         if stored != J::NAME && !J::ALIASES.contains(&stored) {
-            return Err(Error::other_type(number, J::NAME, stored));
+            return Err(Error::other_type(finished.number, J::NAME, stored));
         }
-        let job = decode(number, "payload", record.codec, &payload)?;
-        let outcome = match output {
-            Some(output) => Ok(decode(number, "output", record.codec, &output)?),
-            None => Err(Failure::of(&record)),
-        };
         Ok(Self {
-            number,
-            job,
-            outcome,
-            record,
+            finished,
+            job: OnceLock::new(),
+            output: OnceLock::new(),
         })
     }
 
     /// The job's number in its store.
     pub fn number(&self) -> JobNumber {
-        self.number
+        self.finished.number
     }
 
     /// The job as its last ended attempt left it.
-    pub fn job(&self) -> &J {
-        &self.job
+    ///
+    /// # Errors
+    /// Where it does not decode, because its type has changed: [`Error::is_codec`].
+    pub fn job(&self) -> Result<&J, Error> {
+        let job = self.job.get_or_init(|| self.finished.decode_job());
+        job.as_ref().map_err(Clone::clone)
     }
 
     /// What it returned, or how it failed.
     ///
     /// # Errors
-    /// The failure, where it did not succeed.
+    /// The failure, where it did not succeed. Where it did, and what it returned does not decode, because
+    /// the type has changed: [`Reason::Unreadable`].
     pub fn output(&self) -> Result<&J::Output, Failure> {
-        self.outcome.as_ref().map_err(Clone::clone)
+        let output = self.output.get_or_init(|| self.finished.decode_output());
+        output.as_ref().map_err(Clone::clone)
     }
 
     /// What it returned, or how it failed.
     ///
     /// # Errors
-    /// The failure, where it did not succeed.
+    /// As [`output`](Self::output).
     pub fn into_output(self) -> Result<J::Output, Failure> {
-        self.outcome
+        let Self {
+            finished, output, ..
+        } = self;
+        output.into_inner().unwrap_or_else(|| finished.decode_output())
     }
 
     /// How many attempts it had, interruptions and snoozes not counted.
     pub fn attempts(&self) -> u32 {
-        self.record.attempts
+        self.finished.record.attempts
     }
 
     /// How often the process died or shut down while it was in flight.
     pub fn interruptions(&self) -> u32 {
-        self.record.interruptions
+        self.finished.record.interruptions
     }
 
     /// Its attempts, the newest first; the oldest are dropped beyond
     /// [`HISTORY`](crate::HISTORY).
     pub fn history(&self) -> &[Attempt] {
-        &self.record.history
+        &self.finished.record.history
     }
 }
 
 impl<J: Job> fmt::Debug for Completed<J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Completed")
-            .field("number", &self.number)
-            .field("name", &self.record.name)
-            .field("state", &self.record.state)
-            .field("attempts", &self.record.attempts)
-            .field("failure", &self.outcome.as_ref().err())
+            .field("number", &self.number())
+            .field("name", &self.finished.record.name)
+            .field("state", &self.finished.record.state)
+            .field("attempts", &self.attempts())
+            .field("failure", &self.finished.failure())
             .finish_non_exhaustive()
     }
 }
 
-fn decode<T: serde::de::DeserializeOwned>(
-    number: JobNumber,
-    what: &str,
-    codec: Codec,
-    bytes: &[u8],
-) -> Result<T, Error> {
-    payload::decode(codec, bytes)
-        .map_err(|cause| Error::codec(format_args!("decode the {what} of job {number}"), cause))
+impl Finished {
+    fn decode_job<J: Job>(&self) -> Result<J, Error> {
+        payload::decode(self.record.codec, &self.payload).map_err(|cause| {
+            let act = format_args!("decode the payload of job {}", self.number);
+            Error::codec(act, cause)
+        })
+    }
+
+    fn decode_output<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        let Some(output) = &self.output else {
+            return Err(Failure::of(&self.record));
+        };
+        payload::decode(self.record.codec, output).map_err(|cause| Failure {
+            reason: Reason::Unreadable,
+            message: cause,
+            attempts: self.record.attempts,
+        })
+    }
 }
 
-/// Why a job did not succeed.
+/// Why a job did not succeed, or why its output is not to be had.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     reason: Reason,
@@ -221,6 +230,8 @@ pub enum Reason {
     TimedOut,
     /// Nobody knows how its last attempt ended, which another host may have run.
     Unknown,
+    /// It succeeded, and its output does not decode to the type that is asked for.
+    Unreadable,
 }
 
 impl Failure {
@@ -254,7 +265,8 @@ impl Failure {
         self.reason
     }
 
-    /// The last attempt's error with its sources, its panic, or the reason of the cancellation.
+    /// The last attempt's error with its sources, its panic, or the reason of the cancellation; or the
+    /// message of the decoder.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -291,6 +303,10 @@ impl fmt::Display for Failure {
         } = self;
         match reason {
             Reason::Cancelled => write!(f, "the job was cancelled: {message}"),
+            Reason::Unreadable => write!(
+                f,
+                "the job succeeded, and its output does not decode: {message}"
+            ),
             _ => write!(f, "the job failed at attempt {attempts}: {message}"),
         }
     }

@@ -88,8 +88,9 @@ impl Manager {
     /// returns. One that is [buffered](NewJob::durability) may not be there yet.
     ///
     /// # Errors
-    /// Where its queue is not declared, its payload too large or not encodable, or its idempotency
-    /// key held with another payload; where the manager is shut down; where the store fails, and then
+    /// Where its queue is not declared, its payload too large, or its idempotency key held with another
+    /// payload; where it does not come back from its own encoding, so that it could never run,
+    /// [`Error::is_codec`]; where the manager is shut down; where the store fails, and then
     /// [`Error::is_unknown`] tells whether the job may have been accepted.
     pub fn enqueue<J: Job>(&self, job: impl Into<NewJob<J>>) -> Result<Receipt<J>, Error> {
         let draft = job.into().draft()?;
@@ -142,8 +143,8 @@ impl Manager {
     /// shown once never changes, unless somebody retries the job.
     ///
     /// # Errors
-    /// Where the receipt is of another server or store, the job is not kept any more, is of another
-    /// type, or does not decode; where the store cannot be read.
+    /// Where the receipt is of another server or store, the job is not kept any more, or is of another
+    /// type; where the store cannot be read.
     pub fn completed<J: Job>(&self, receipt: &Receipt<J>) -> Result<Option<Completed<J>>, Error> {
         let number = self.shared().check(receipt)?;
         self.shared()

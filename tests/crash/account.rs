@@ -244,7 +244,7 @@ fn every_acknowledgement_holds(
             Err(error) => error.is_pruned() && may_be_gone && (ran || label.ends_with(CANCELLED)),
             Ok(None) => false,
             Ok(Some(job)) => {
-                !removed.contains(what) && job.job().label == label && is_right(&job, ran)
+                !removed.contains(what) && job.job().unwrap().label == label && is_right(&job, ran)
             }
         };
         if !is_right {
@@ -268,8 +268,8 @@ fn every_acknowledgement_holds(
 
 /// It is as its run must have left it, or was cancelled.
 fn is_right(job: &Completed<Work>, ran: bool) -> bool {
-    let Work { label, step, .. } = job.job();
-    let steps = if job.job().kind == Kind::Steps {
+    let Work { label, step, .. } = job.job().unwrap();
+    let steps = if job.job().unwrap().kind == Kind::Steps {
         STEPS
     } else {
         0
@@ -342,7 +342,7 @@ fn every_run_is_explained(manager: &Manager, ledger: &Ledger, account: &mut Acco
 /// that was run again after its end has more attempts on record than it counts.
 fn is_explained(job: &Completed<Work>, runs: &Runs) {
     let said = || format!("{:?}: {runs:?}", job.history());
-    let kind = job.job().kind;
+    let kind = job.job().unwrap().kind;
     let is_expected = match kind {
         // On a busy machine a second attempt may be late as well.
         Kind::Overruns => job.attempts() >= 2,

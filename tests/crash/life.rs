@@ -288,7 +288,7 @@ impl Living<'_> {
                         Err(failure) => assert!(label.ends_with(CANCELLED), "{failure}"),
                     }
                     self.acknowledged.add(&format!("seen {receipt} {label}\n"));
-                    if retries && job.job().kind == Kind::Plain {
+                    if retries && job.job().unwrap().kind == Kind::Plain {
                         self.retry(receipt, label);
                     }
                 }

@@ -239,10 +239,19 @@ pub(crate) fn a_buffered_job_whose_commit_is_refused_once_is_written_all_the_sam
     gate.open();
     first.wait().unwrap();
     for receipt in [&small, &large] {
-        assert_eq!(manager.wait(receipt, PATIENCE).unwrap().job().runs, 1);
+        assert_eq!(
+            manager.wait(receipt, PATIENCE).unwrap().job().unwrap().runs,
+            1
+        );
     }
     assert_eq!(
-        manager.wait(&large, PATIENCE).unwrap().job().label.len(),
+        manager
+            .wait(&large, PATIENCE)
+            .unwrap()
+            .job()
+            .unwrap()
+            .label
+            .len(),
         2_000
     );
 }

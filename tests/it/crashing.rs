@@ -76,7 +76,11 @@ pub(crate) fn an_end_that_was_not_written_is_an_interruption(place: &dyn Place) 
     assert_eq!(manager.recovery().interrupted, 1);
     let done = manager.wait(&receipt, PATIENCE).unwrap();
     // It begins from the value before: what the lost run left was never written.
-    let found = (done.job().runs, done.attempts(), done.interruptions());
+    let found = (
+        done.job().unwrap().runs,
+        done.attempts(),
+        done.interruptions(),
+    );
     assert_eq!(found, (1, 1, 1));
 }
 

@@ -89,7 +89,7 @@ impl Met {
         for (receipt, label) in jobs {
             match kit.completed(receipt) {
                 Ok(Some(done)) => {
-                    assert_eq!(done.job().label, *label, "{what}");
+                    assert_eq!(done.job().unwrap().label, *label, "{what}");
                     assert_eq!(done.output().unwrap(), &format!("{label} done"), "{what}");
                 }
                 // Parked, with the reason.

@@ -123,7 +123,7 @@ pub(crate) fn a_finished_job_runs_again(place: &dyn Place) {
     door.open(1);
     let done = manager.wait(&receipt, PATIENCE).unwrap();
     // From its value as it was left, with its history.
-    assert_eq!((done.job().runs, done.attempts()), (2, 1));
+    assert_eq!((done.job().unwrap().runs, done.attempts()), (2, 1));
     assert_eq!(done.history().len(), 2);
     assert_eq!(manager.counts().unwrap().succeeded, 1);
 }
@@ -146,7 +146,7 @@ pub(crate) fn a_failed_job_gets_all_its_attempts_again(place: &dyn Place) {
     assert_eq!(manager.counts().unwrap().failed, 1);
     manager.retry(&receipt).unwrap();
     let done = manager.wait(&receipt, PATIENCE).unwrap();
-    assert_eq!((done.job().runs, done.attempts()), (4, 2));
+    assert_eq!((done.job().unwrap().runs, done.attempts()), (4, 2));
     done.into_output().unwrap();
     let counts = manager.counts().unwrap();
     assert_eq!((counts.failed, counts.succeeded), (0, 1));

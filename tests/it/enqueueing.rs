@@ -16,7 +16,7 @@ pub(crate) fn a_job_runs_and_comes_back_as_run_left_it(place: &dyn Place) {
     let done = manager.wait(&receipt, PATIENCE).unwrap();
     assert_eq!(done.output().unwrap(), "a done");
     assert_eq!(
-        *done.job(),
+        *done.job().unwrap(),
         Work {
             label: "a".into(),
             runs: 1
@@ -130,7 +130,7 @@ pub(crate) fn a_large_payload_and_a_large_output_come_back_whole(place: &dyn Pla
     let label = "x".repeat(300_000);
     let receipt = manager.enqueue(work(label.clone())).unwrap();
     let done = manager.wait(&receipt, PATIENCE).unwrap();
-    assert_eq!(done.job().label, label);
+    assert_eq!(done.job().unwrap().label, label);
     assert_eq!(done.into_output().unwrap(), format!("{label} done"));
 }
 
@@ -155,7 +155,7 @@ pub(crate) fn a_payload_may_grow_and_shrink_across_the_inline_bound(place: &dyn 
     let receipt = manager.enqueue(fast).unwrap();
     let done = manager.wait(&receipt, PATIENCE).unwrap();
     assert_eq!(
-        *done.job(),
+        *done.job().unwrap(),
         Work {
             label: "small".into(),
             runs: 4
@@ -182,7 +182,7 @@ pub(crate) fn a_bincode_job_goes_round(place: &dyn Place) {
         .unwrap();
     let receipt = manager.enqueue(Compact(7, vec![1, 2])).unwrap();
     let done = manager.wait(&receipt, PATIENCE).unwrap();
-    assert_eq!(*done.job(), Compact(7, vec![1, 2, 3]));
+    assert_eq!(*done.job().unwrap(), Compact(7, vec![1, 2, 3]));
     assert_eq!(done.into_output().unwrap(), (7, "fine".into()));
 }
 

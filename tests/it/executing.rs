@@ -439,7 +439,7 @@ pub(crate) fn a_queue_is_pushed_to_another_manager(place: &dyn Place) {
     let receipts = manager.enqueue_all(jobs).unwrap();
     for (n, receipt) in receipts.iter().enumerate() {
         let done = manager.wait(receipt, PATIENCE).unwrap();
-        assert_eq!((done.job().runs, done.attempts()), (1, 1));
+        assert_eq!((done.job().unwrap().runs, done.attempts()), (1, 1));
         assert_eq!(done.into_output().unwrap(), format!("{n} done"));
     }
 }

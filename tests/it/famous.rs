@@ -68,7 +68,7 @@ pub(crate) fn r01_every_accepted_job_is_there_whichever_commit_was_the_last(plac
             for receipt in &accepted {
                 let done = manager.wait(receipt, PATIENCE).unwrap();
                 assert_eq!(done.attempts(), 1);
-                let begun = begun.of(&done.job().label);
+                let begun = begun.of(&done.job().unwrap().label);
                 assert!((1..=1 + done.interruptions()).contains(&begun), "{begun}");
             }
             for receipt in &cancelled {
@@ -154,7 +154,7 @@ pub(crate) fn r02_a_long_job_is_not_started_again_because_of_its_age(place: &dyn
     assert_eq!(door.arrived(), "long");
     door.open(1);
     let done = manager.wait(&receipt, PATIENCE).unwrap();
-    assert_eq!((done.job().runs, done.attempts()), (1, 1));
+    assert_eq!((done.job().unwrap().runs, done.attempts()), (1, 1));
     assert_eq!(done.interruptions(), 1);
 }
 
@@ -407,7 +407,7 @@ pub(crate) fn r22_no_attempt_is_counted_twice_though_its_commit_was_refused(plac
             let receipt = receipt.unwrap();
             faults.arm(fault);
             let done = manager.wait(&receipt, PATIENCE).unwrap();
-            assert_eq!((done.job().runs, done.attempts()), (3, 3));
+            assert_eq!((done.job().unwrap().runs, done.attempts()), (3, 3));
             let numbers: Vec<_> = done
                 .history()
                 .iter()

@@ -148,7 +148,7 @@ pub(crate) fn a_future_of_a_job_run_again_waits_for_its_next_end(place: &dyn Pla
     assert!(task.poll(&mut finishing).is_pending());
     door.open(1);
     task.until_woken(2);
-    assert_eq!(block_on(finishing).unwrap().job().runs, 2);
+    assert_eq!(block_on(finishing).unwrap().job().unwrap().runs, 2);
 }
 
 pub(crate) fn a_future_that_cannot_come_true_says_why(place: &dyn Place) {

@@ -270,12 +270,12 @@ pub(crate) fn a_key_that_is_held_for_something_else_fails_the_attempt(place: &dy
     );
     // As after any error the value is the one that the run left, and nothing is lost.
     let left = manager.completed(&receipt).unwrap().unwrap();
-    assert_eq!((left.job().runs, left.attempts()), (1, 1));
+    assert_eq!((left.job().unwrap().runs, left.attempts()), (1, 1));
     assert_eq!(parked(&manager), 1);
     manager.remove(&holder).unwrap();
     manager.retry(&receipt).unwrap();
     let done = manager.wait(&receipt, PATIENCE).unwrap();
-    assert_eq!((done.job().runs, parked(&manager)), (2, 2));
+    assert_eq!((done.job().unwrap().runs, parked(&manager)), (2, 2));
     done.into_output().unwrap();
 }
 
@@ -298,7 +298,11 @@ pub(crate) fn an_attempt_that_fails_for_a_key_is_tried_again(place: &dyn Place) 
     manager.remove(&holder).unwrap();
     clock.advance(HOUR);
     let done = manager.wait(&receipt, PATIENCE).unwrap();
-    let found = (done.attempts(), done.job().runs, done.job().label.len());
+    let found = (
+        done.attempts(),
+        done.job().unwrap().runs,
+        done.job().unwrap().label.len(),
+    );
     assert_eq!((found, parked(&manager)), ((2, 2, 2_000), 1));
 }
 

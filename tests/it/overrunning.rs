@@ -74,7 +74,7 @@ pub(crate) fn a_job_that_outlasts_its_time_out_fails_and_its_late_end_counts_for
     until_nothing_is_stuck(&manager);
     manager.counts().unwrap();
     let done = manager.completed(&receipt).unwrap().unwrap();
-    assert_eq!((done.job().runs, done.attempts()), (0, 1));
+    assert_eq!((done.job().unwrap().runs, done.attempts()), (0, 1));
 }
 
 pub(crate) fn a_job_is_told_that_its_time_is_over(place: &dyn Place) {
@@ -126,7 +126,7 @@ pub(crate) fn the_next_attempt_waits_for_the_old_thread(place: &dyn Place) {
     assert_eq!(manager.stuck(), []);
     door.open(1);
     let done = manager.wait(&receipt, PATIENCE).unwrap();
-    assert_eq!((done.job().runs, done.attempts()), (1, 2));
+    assert_eq!((done.job().unwrap().runs, done.attempts()), (1, 2));
 }
 
 pub(crate) fn the_next_attempt_of_another_manager_waits_for_the_old_thread_too(place: &dyn Place) {
@@ -267,7 +267,7 @@ pub(crate) fn a_job_that_ends_in_time_is_never_stuck(place: &dyn Place) {
     clock.advance(LIMIT - SECOND);
     door.open(1);
     let done = manager.wait(&receipt, PATIENCE).unwrap();
-    assert_eq!((done.job().runs, done.attempts()), (1, 1));
+    assert_eq!((done.job().unwrap().runs, done.attempts()), (1, 1));
     clock.advance(HOUR);
     manager.counts().unwrap();
     assert_eq!(manager.stuck(), []);
@@ -317,7 +317,7 @@ pub(crate) fn a_time_out_whose_write_was_refused_is_recorded_once(place: &dyn Pl
     assert!(door.is_quiet());
     door.open(2);
     let done = manager.wait(&receipt, PATIENCE).unwrap();
-    assert_eq!((done.job().runs, done.attempts()), (1, 2));
+    assert_eq!((done.job().unwrap().runs, done.attempts()), (1, 2));
 }
 
 pub(crate) fn a_large_job_that_times_out_keeps_its_payload(place: &dyn Place) {
@@ -330,8 +330,8 @@ pub(crate) fn a_large_job_that_times_out_keeps_its_payload(place: &dyn Place) {
     until_stuck(&manager);
     door.open(2);
     let done = manager.wait(&receipt, PATIENCE).unwrap();
-    assert_eq!(done.job().label, label);
-    assert_eq!((done.job().runs, done.attempts()), (1, 2));
+    assert_eq!(done.job().unwrap().label, label);
+    assert_eq!((done.job().unwrap().runs, done.attempts()), (1, 2));
 }
 
 pub(crate) fn a_cancelled_job_that_times_out_is_cancelled(place: &dyn Place) {

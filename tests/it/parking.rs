@@ -76,7 +76,7 @@ pub(crate) fn an_undecodable_payload_is_parked_with_its_bytes(place: &dyn Place)
     let manager = succeeding(one_worker(place)).start().unwrap();
     for receipt in [&receipt, &large] {
         let done = manager.wait(receipt, PATIENCE).unwrap();
-        assert_eq!((done.job().runs, done.attempts()), (1, 1));
+        assert_eq!((done.job().unwrap().runs, done.attempts()), (1, 1));
     }
 }
 

@@ -168,7 +168,7 @@ pub(crate) fn a_pushed_job_runs_elsewhere_and_comes_back_as_it_was_left(place: &
         log: vec!["a line".into()],
     }));
     let done = manager.wait(&receipt, PATIENCE).unwrap();
-    assert_eq!((done.job().runs, done.attempts()), (1, 1));
+    assert_eq!((done.job().unwrap().runs, done.attempts()), (1, 1));
     assert_eq!(done.history()[0].log, ["a line"]);
     assert_eq!(done.into_output().unwrap(), "done there");
 }

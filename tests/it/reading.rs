@@ -116,6 +116,6 @@ pub(crate) fn a_job_that_runs_again_while_it_is_read_is_of_one_moment(place: &dy
     });
     let job = manager.completed(&receipt).unwrap().unwrap();
     assert!(between.has_acted());
-    assert_eq!((job.job().runs, job.history().len()), (2, 2));
+    assert_eq!((job.job().unwrap().runs, job.history().len()), (2, 2));
     manager.shutdown(PATIENCE).unwrap();
 }

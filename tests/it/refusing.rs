@@ -101,7 +101,15 @@ pub(crate) fn a_group_that_took_effect_all_the_same_is_accepted(place: &dyn Plac
     let manager = succeeding(builder).start().unwrap();
     faults.arm(Fault::next(Operation::Commit).but_done());
     let receipt = manager.enqueue(work("a")).unwrap();
-    assert_eq!(manager.wait(&receipt, PATIENCE).unwrap().job().runs, 1);
+    assert_eq!(
+        manager
+            .wait(&receipt, PATIENCE)
+            .unwrap()
+            .job()
+            .unwrap()
+            .runs,
+        1
+    );
     manager.shutdown(PATIENCE).unwrap();
     assert_eq!(one_worker(place).start().unwrap().recovery().waiting, 0);
 }
@@ -118,7 +126,7 @@ pub(crate) fn the_end_of_a_job_survives_a_refused_write(place: &dyn Place) {
     faults.arm(Fault::next(Operation::Commit).full());
     door.open(1);
     let done = manager.wait(&receipt, PATIENCE).unwrap();
-    assert_eq!((done.job().runs, done.attempts()), (1, 1));
+    assert_eq!((done.job().unwrap().runs, done.attempts()), (1, 1));
     assert!(done.output().unwrap().ends_with("x done"));
     assert_eq!(done.interruptions(), 0);
     assert_eq!(manager.counts().unwrap().succeeded, 1);
@@ -236,7 +244,7 @@ pub(crate) fn a_job_claimed_by_a_refused_group_is_claimed_again(place: &dyn Plac
     faults.disarm();
     until_working(&manager, &clock);
     let done = manager.wait(&receipt, PATIENCE).unwrap();
-    assert_eq!((done.job().runs, done.interruptions()), (1, 0));
+    assert_eq!((done.job().unwrap().runs, done.interruptions()), (1, 0));
 }
 
 pub(crate) fn the_schedule_is_the_same_after_a_refused_write(place: &dyn Place) {
@@ -489,6 +497,6 @@ pub(crate) fn a_retry_whose_write_was_refused_comes_once(place: &dyn Place) {
     assert_eq!(manager.counts().unwrap().scheduled, 1);
     clock.advance(SECOND);
     let done = manager.wait(&receipt, PATIENCE).unwrap();
-    assert_eq!((done.job().runs, done.attempts()), (2, 2));
+    assert_eq!((done.job().unwrap().runs, done.attempts()), (2, 2));
     assert_eq!(manager.shutdown(Duration::ZERO).unwrap().unrecorded, []);
 }

@@ -29,7 +29,7 @@ pub(crate) fn an_error_is_retried_from_the_value_that_run_left(place: &dyn Place
     });
     let receipt = manager.enqueue(at_once(work("a"))).unwrap();
     let done = manager.wait(&receipt, PATIENCE).unwrap();
-    assert_eq!((done.job().runs, done.attempts()), (3, 3));
+    assert_eq!((done.job().unwrap().runs, done.attempts()), (3, 3));
     let ends: Vec<_> = done
         .history()
         .iter()
@@ -143,7 +143,11 @@ pub(crate) fn a_snooze_spends_no_attempt(place: &dyn Place) {
     }
     let done = manager.wait(&receipt, PATIENCE).unwrap();
     assert_eq!(
-        (done.job().runs, done.attempts(), done.history().len()),
+        (
+            done.job().unwrap().runs,
+            done.attempts(),
+            done.history().len()
+        ),
         (3, 1, 3)
     );
 }
@@ -168,7 +172,7 @@ pub(crate) fn a_panic_starts_the_next_attempt_from_the_durable_value(place: &dyn
     });
     let receipt = manager.enqueue(at_once(work("a"))).unwrap();
     let done = manager.wait(&receipt, PATIENCE).unwrap();
-    assert_eq!((done.job().runs, done.attempts()), (1, 2));
+    assert_eq!((done.job().unwrap().runs, done.attempts()), (1, 2));
 }
 
 pub(crate) fn the_history_holds_the_newest_attempts(place: &dyn Place) {

@@ -264,7 +264,7 @@ fn failure(builder: Builder) -> jobkeep::Failure {
     let done = manager.wait(&receipt, PATIENCE).unwrap();
     assert_eq!(done.attempts(), 1);
     // The value as it last fitted.
-    assert_eq!(*done.job(), work("a"));
+    assert_eq!(*done.job().unwrap(), work("a"));
     done.into_output().unwrap_err()
 }
 
@@ -317,7 +317,7 @@ fn a_job_that_does_not_encode_is_refused() {
     let error = manager.enqueue(Unspeakable).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "encode job `unspeakable`: no words for it"
+        "encode job `unspeakable` (it::starting::Unspeakable): no words for it"
     );
     assert!(error.is_codec());
 }

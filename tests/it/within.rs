@@ -54,7 +54,7 @@ pub(crate) fn a_panic_goes_on_from_the_checkpoint(place: &dyn Place) {
     });
     let receipt = manager.enqueue(twice(work("a"))).unwrap();
     let done = manager.wait(&receipt, PATIENCE).unwrap();
-    assert_eq!((done.job().runs, done.attempts()), (11, 2));
+    assert_eq!((done.job().unwrap().runs, done.attempts()), (11, 2));
 }
 
 pub(crate) fn an_error_goes_on_from_the_value_that_run_left(place: &dyn Place) {
@@ -69,7 +69,7 @@ pub(crate) fn an_error_goes_on_from_the_value_that_run_left(place: &dyn Place) {
     });
     let receipt = manager.enqueue(twice(work("a"))).unwrap();
     let done = manager.wait(&receipt, PATIENCE).unwrap();
-    assert_eq!((done.job().runs, done.attempts()), (21, 2));
+    assert_eq!((done.job().unwrap().runs, done.attempts()), (21, 2));
 }
 
 pub(crate) fn a_checkpoint_is_in_the_store_when_it_returns(place: &dyn Place) {
@@ -89,7 +89,11 @@ pub(crate) fn a_checkpoint_is_in_the_store_when_it_returns(place: &dyn Place) {
     let manager = succeeding(one_worker(place)).start().unwrap();
     assert_eq!(manager.recovery().interrupted, 1);
     let done = manager.wait(&receipt, PATIENCE).unwrap();
-    let found = (done.job().runs, done.attempts(), done.interruptions());
+    let found = (
+        done.job().unwrap().runs,
+        done.attempts(),
+        done.interruptions(),
+    );
     assert_eq!(found, (6, 1, 1));
 }
 
@@ -117,7 +121,7 @@ pub(crate) fn a_checkpoint_that_is_not_written_says_so(place: &dyn Place) {
     manager.shutdown(PATIENCE).unwrap();
     let manager = succeeding(one_worker(place)).start().unwrap();
     let done = manager.wait(&receipt, PATIENCE).unwrap();
-    assert_eq!((done.job().runs, done.interruptions()), (1, 1));
+    assert_eq!((done.job().unwrap().runs, done.interruptions()), (1, 1));
 }
 
 /// It is written in the group that is stepped again.
@@ -139,7 +143,7 @@ pub(crate) fn a_checkpoint_whose_write_is_refused_once_is_written(place: &dyn Pl
     manager.shutdown(PATIENCE).unwrap();
     let manager = succeeding(one_worker(place)).start().unwrap();
     let done = manager.wait(&receipt, PATIENCE).unwrap();
-    assert_eq!((done.job().runs, done.interruptions()), (6, 1));
+    assert_eq!((done.job().unwrap().runs, done.interruptions()), (6, 1));
 }
 
 pub(crate) fn a_checkpoint_of_an_older_opening_changes_nothing(place: &dyn Place) {
@@ -157,7 +161,10 @@ pub(crate) fn a_checkpoint_of_an_older_opening_changes_nothing(place: &dyn Place
     door.open(1);
     assert_eq!(newer_door.arrived(), "a");
     newer_door.open(1);
-    assert_eq!(newer.wait(&receipt, PATIENCE).unwrap().job().runs, 1);
+    assert_eq!(
+        newer.wait(&receipt, PATIENCE).unwrap().job().unwrap().runs,
+        1
+    );
 }
 
 pub(crate) fn a_checkpoint_of_an_owner_that_was_replaced_changes_nothing(place: &dyn Place) {
@@ -178,7 +185,10 @@ pub(crate) fn a_checkpoint_of_an_owner_that_was_replaced_changes_nothing(place: 
     let (replaced, commit) = (opening(), faults.count(Operation::Commit) + 1);
     let newer = succeeding(owner().0).start().unwrap();
     let holder = opening();
-    assert_eq!(newer.wait(&receipt, PATIENCE).unwrap().job().runs, 1);
+    assert_eq!(
+        newer.wait(&receipt, PATIENCE).unwrap().job().unwrap().runs,
+        1
+    );
     door.open(1);
     assert_eq!(
         door.arrived(),
@@ -191,7 +201,7 @@ pub(crate) fn a_checkpoint_of_an_owner_that_was_replaced_changes_nothing(place: 
     drop((older, newer, store));
     let manager = one_worker(place).start().unwrap();
     let done = manager.completed(&receipt).unwrap().unwrap();
-    assert_eq!(done.job().runs, 1);
+    assert_eq!(done.job().unwrap().runs, 1);
 }
 
 pub(crate) fn a_checkpoint_and_a_cancel_request_both_survive_the_process(place: &dyn Place) {
@@ -211,7 +221,7 @@ pub(crate) fn a_checkpoint_and_a_cancel_request_both_survive_the_process(place: 
         manager.shutdown(Duration::ZERO).unwrap();
         let manager = one_worker(place).start().unwrap();
         let done = manager.completed(&receipt).unwrap().unwrap();
-        assert_eq!(done.job().runs, 5);
+        assert_eq!(done.job().unwrap().runs, 5);
         let failure = done.into_output().unwrap_err();
         assert_eq!(failure.reason(), Reason::Cancelled);
         door.open(1);
@@ -263,7 +273,15 @@ pub(crate) fn the_row_of_a_job_that_runs_keeps_its_state(place: &dyn Place) {
         assert_eq!(status.attempts(), attempts);
         door.open(1);
     }
-    assert_eq!(manager.wait(&receipt, PATIENCE).unwrap().job().runs, 2);
+    assert_eq!(
+        manager
+            .wait(&receipt, PATIENCE)
+            .unwrap()
+            .job()
+            .unwrap()
+            .runs,
+        2
+    );
 }
 
 /// The text of a label, short or long, by one bit of the plan.
@@ -300,7 +318,7 @@ pub(crate) fn a_checkpoint_may_grow_and_shrink_across_the_inline_bound(place: &d
     let mut apart = 0;
     for receipt in &receipts {
         let done = manager.wait(receipt, PATIENCE).unwrap();
-        apart += usize::from(done.job().label.len() > 1_000);
+        apart += usize::from(done.job().unwrap().label.len() > 1_000);
         done.into_output().unwrap();
     }
     manager.shutdown(PATIENCE).unwrap();
@@ -316,7 +334,7 @@ pub(crate) fn a_checkpoint_of_another_type_is_refused(place: &dyn Place) {
     });
     let receipt = manager.enqueue(NewJob::new(work("a")).attempts(1)).unwrap();
     let done = manager.wait(&receipt, PATIENCE).unwrap();
-    assert_eq!(done.job(), &work("a"));
+    assert_eq!(done.job().unwrap(), &work("a"));
     assert_eq!(
         done.into_output().unwrap(),
         "checkpoint job 1 as `other`: it is stored as `work`: give the job that runs"
@@ -349,7 +367,7 @@ pub(crate) fn a_job_of_an_older_name_makes_checkpoints(place: &dyn Place) {
         .unwrap();
     let receipt = manager.enqueue(twice(work("a"))).unwrap();
     let done = manager.wait(&receipt, PATIENCE).unwrap();
-    assert_eq!((done.job().runs, done.attempts()), (2, 2));
+    assert_eq!((done.job().unwrap().runs, done.attempts()), (2, 2));
 }
 
 pub(crate) fn a_checkpoint_over_the_limit_is_refused(place: &dyn Place) {
@@ -366,7 +384,7 @@ pub(crate) fn a_checkpoint_over_the_limit_is_refused(place: &dyn Place) {
         .unwrap();
     let receipt = manager.enqueue(NewJob::new(work("a")).attempts(1)).unwrap();
     let done = manager.wait(&receipt, PATIENCE).unwrap();
-    assert_eq!(done.job(), &work("a"));
+    assert_eq!(done.job().unwrap(), &work("a"));
     assert_eq!(
         done.into_output().unwrap(),
         "checkpoint job 1: its payload has 221 bytes and the limit is 200: keep a reference to the \

@@ -256,7 +256,7 @@ impl History {
             };
             let done = kit.completed(receipt)?;
             let done = done.ok_or_else(|| format!("job {label:?} does not end"))?;
-            if !done.job().is_whole() || done.number() != before.number {
+            if !done.job().unwrap().is_whole() || done.number() != before.number {
                 return Err(format!("job {label:?} has changed").into());
             }
             if before.is_done() && done.output().ok() != before.output.as_ref() {

@@ -309,7 +309,7 @@ impl Life<'_> {
                     continue;
                 }
             };
-            assert!(done.job().is_whole(), "{label:?}");
+            assert!(done.job().unwrap().is_whole(), "{label:?}");
             let shown = Shown {
                 from: self.journal.now(),
                 until: usize::MAX,

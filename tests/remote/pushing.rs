@@ -61,7 +61,7 @@ fn every_pushed_job_ends_though_one_executor_dies_one_is_full_and_one_is_slow() 
 
     let done = receipts.iter().map(|receipt| {
         let done = manager.wait(receipt, PATIENCE).unwrap();
-        (done.job().n, done)
+        (done.job().unwrap().n, done)
     });
     let done: BTreeMap<usize, Completed<Traced>> = done.collect();
     let lines = read(&ledger);
@@ -128,7 +128,7 @@ struct Seen {
 
 impl Seen {
     fn add(&mut self, done: &Completed<Traced>, lines: &[Line]) {
-        let n = done.job().n;
+        let n = done.job().unwrap().n;
         let history = done.history();
         let (mut attempts, mut unknown, mut timed_out) = (0, 0, 0);
         for attempt in history {

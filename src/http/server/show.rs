@@ -171,6 +171,7 @@ fn reason(reason: Reason) -> &'static str {
         Reason::Cancelled => "cancelled",
         Reason::TimedOut => "timed_out",
         Reason::Unknown => "unknown",
+        Reason::Unreadable => "unreadable",
     }
 }
 

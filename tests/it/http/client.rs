@@ -104,7 +104,7 @@ fn a_job_sent_to_a_host_runs_there_and_comes_back() {
     assert_eq!(receipt.server(), "web-1");
     let done = client.wait(&receipt, PATIENCE).unwrap();
     assert_eq!(done.output().unwrap(), "hello");
-    assert_eq!(done.job().text, "hello");
+    assert_eq!(done.job().unwrap().text, "hello");
     assert_eq!(done.attempts(), 1);
     let again = client.completed(&receipt).unwrap().unwrap();
     assert_eq!(again.output().unwrap(), "hello");
@@ -142,9 +142,9 @@ fn a_compact_job_and_one_of_nothing_go_round() {
     let tick = client.enqueue(Tick).unwrap();
     let done = client.wait(&compact, PATIENCE).unwrap();
     assert_eq!(done.output().unwrap(), &(7, "out".into()));
-    assert_eq!(done.job().bytes, [0, 128, 255]);
+    assert_eq!(done.job().unwrap().bytes, [0, 128, 255]);
     let done = client.wait(&tick, PATIENCE).unwrap();
-    assert_eq!((done.job(), done.output().unwrap()), (&Tick, &()));
+    assert_eq!((done.job().unwrap(), done.output().unwrap()), (&Tick, &()));
 }
 
 /// What travels of an attempt: the name of its thread stays at home.
@@ -157,7 +157,7 @@ fn travelled(history: &[Attempt]) -> Vec<Attempt> {
 }
 
 fn is_same_end(here: &Completed<Ending>, there: &Completed<Ending>) {
-    assert_eq!(here.job(), there.job());
+    assert_eq!(here.job().unwrap(), there.job().unwrap());
     assert_eq!(here.output(), there.output());
     assert_eq!(here.attempts(), there.attempts());
     assert_eq!(here.interruptions(), there.interruptions());

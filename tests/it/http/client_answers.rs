@@ -257,7 +257,7 @@ fn a_host_that_cannot_be_reached_is_asked_again_as_long_as_patience_lasts() {
     let client = Client::builder(host.url()).build().unwrap();
     let done = client.wait(&receipt, PATIENCE).unwrap();
     assert_eq!(done.output().unwrap(), "out");
-    assert_eq!(done.job().text, "left");
+    assert_eq!(done.job().unwrap().text, "left");
     let asked = host.asked();
     assert_eq!(asked.len(), 5);
     // No longer at a time than balancers let a connection rest.

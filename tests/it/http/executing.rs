@@ -99,7 +99,7 @@ fn a_pushed_job_ends_as_it_ends_on_the_host_that_executes_it() {
     };
     let done = wait("well");
     assert_eq!(
-        (done.output().unwrap().as_str(), done.job().runs),
+        (done.output().unwrap().as_str(), done.job().unwrap().runs),
         ("run 1", 1)
     );
     assert_eq!(done.history()[0].log, ["attempt 1"]);

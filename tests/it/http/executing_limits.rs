@@ -114,7 +114,7 @@ fn a_job_that_snoozes_there_is_put_off_here_by_as_much_and_spends_no_attempt() {
     assert_eq!(state, StateKind::Scheduled);
     pair.here.advance(SECOND);
     let done = pair.manager.wait(&receipt, PATIENCE).unwrap();
-    assert_eq!((done.attempts(), done.job().runs), (1, 2));
+    assert_eq!((done.attempts(), done.job().unwrap().runs), (1, 2));
     assert_eq!(done.into_output().unwrap(), "attempt 1");
 }
 
@@ -154,7 +154,7 @@ fn a_job_that_overruns_there_is_refused_alone_until_its_thread_has_returned() {
     door.open(1);
     let done = pair.manager.wait(&slow, PATIENCE).unwrap();
     // What the first run left is lost.
-    assert_eq!((done.attempts(), done.job().runs), (2, 1));
+    assert_eq!((done.attempts(), done.job().unwrap().runs), (2, 1));
     assert_eq!(done.into_output().unwrap(), "slow done");
 }
 
@@ -226,7 +226,7 @@ fn a_full_host_refuses_before_anything_starts_and_takes_the_job_when_it_has_room
     assert_eq!(door.arrived(), "c");
     door.open(1);
     let done = pair.manager.wait(&third, PATIENCE).unwrap();
-    assert_eq!((done.attempts(), done.job().runs), (1, 1));
+    assert_eq!((done.attempts(), done.job().unwrap().runs), (1, 1));
     door.open(1);
     assert_eq!(execute(&pair.told, &own(STORE, "own")).status, 200);
 }
