@@ -250,8 +250,8 @@ impl Context {
     /// waits for one.
     ///
     /// # Errors
-    /// Where the job is stored as another type than `J`, or the value cannot be encoded or is too
-    /// large; where this attempt no longer has the job, which [`Error::is_attempt_over`] tells; where
+    /// Where the job is stored as another type than `J`, or the value does not come back from its
+    /// encoding, or is too large; where this attempt no longer has the job, which [`Error::is_attempt_over`] tells; where
     /// the manager has been shut down or its store fails. The value of before counts on, unless
     /// [`Error::is_unknown`] says otherwise.
     pub fn checkpoint<J: Job>(&self, job: &J) -> Result<(), Error> {
@@ -263,7 +263,7 @@ impl Context {
         if stored != J::NAME && !J::ALIASES.contains(&stored) {
             return Err(Error::checkpoint_of_other_type(number, J::NAME, stored));
         }
-        let payload = payload::encode(hand.record.codec, job)
+        let payload = payload::encode(hand.record.codec, job, &[])
             .map_err(|cause| Error::checkpoint_codec(number, cause))?;
         self.runtime.checkpoint(number, &mut hand, payload)
     }
@@ -283,8 +283,8 @@ impl Context {
     /// in the store, or none of them.
     ///
     /// # Errors
-    /// Where the job's queue is not declared, its payload too large or not encodable, its key too
-    /// large; and where they are too many. Those queued before stand.
+    /// Where the job's queue is not declared, its payload too large, its key too large, or the job does
+    /// not come back from its encoding; and where they are too many. Those queued before stand.
     pub fn enqueue<J: Job>(&self, job: impl Into<NewJob<J>>) -> Result<(), Error> {
         self.follow_up(vec![job.into().draft()?])
     }

@@ -549,7 +549,7 @@ mod tests {
     }
 
     fn of<J: Job>(job: &J) -> u128 {
-        of_job(job, &payload::encode(J::CODEC, job).unwrap()).unwrap()
+        of_job(job, &payload::encode(J::CODEC, job, &[]).unwrap()).unwrap()
     }
 
     #[test]

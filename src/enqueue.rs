@@ -42,7 +42,8 @@ impl dyn Enqueue + '_ {
     /// As its receipt says, when this returns.
     ///
     /// # Errors
-    /// As [`accept`](Enqueue::accept), or where the job cannot be encoded.
+    /// As [`accept`](Enqueue::accept), or where the job does not come back from its encoding:
+    /// [`Error::is_codec`].
     pub fn enqueue<J: Job>(&self, job: impl Into<NewJob<J>>) -> Result<Receipt<J>, Error> {
         let receipts = self.accept(vec![job.into().draft()?])?;
         first(receipts).map(Receipt::typed)
@@ -54,7 +55,7 @@ impl dyn Enqueue + '_ {
     /// As each receipt says, when this returns.
     ///
     /// # Errors
-    /// As [`accept`](Enqueue::accept), or where a job cannot be encoded.
+    /// As [`accept`](Enqueue::accept), or where a job does not come back from its encoding.
     pub fn enqueue_all<J: Job, N: Into<NewJob<J>>>(
         &self,
         jobs: impl IntoIterator<Item = N>,
@@ -73,7 +74,7 @@ impl dyn Enqueue + '_ {
     /// The job, if it has finished. See [`Manager::completed`](crate::Manager::completed).
     ///
     /// # Errors
-    /// As [`look_up`](Enqueue::look_up), or where it does not decode to a `J`.
+    /// As [`look_up`](Enqueue::look_up), or where it is no `J`.
     pub fn completed<J: Job>(&self, receipt: &Receipt<J>) -> Result<Option<Completed<J>>, Error> {
         self.look_up(&receipt.untyped(), Duration::ZERO)?
             .map(Completed::new)

@@ -393,7 +393,8 @@ impl Error {
         self.0.kind == Kind::Impatient
     }
 
-    /// A payload or output could not be encoded or decoded.
+    /// A payload or output could not be encoded or decoded; or a payload was encoded, and does not decode
+    /// again.
     pub fn is_codec(&self) -> bool {
         self.0.kind == Kind::Codec
     }

@@ -154,7 +154,9 @@ impl<J: Job> Completed<J> {
         let Self {
             finished, output, ..
         } = self;
-        output.into_inner().unwrap_or_else(|| finished.decode_output())
+        output
+            .into_inner()
+            .unwrap_or_else(|| finished.decode_output())
     }
 
     /// How many attempts it had, interruptions and snoozes not counted.

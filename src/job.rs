@@ -10,7 +10,10 @@ use crate::{Codec, Context, Enqueue, Error, Policy, Receipt};
 /// A job type: a value that can be queued, with the stable name under which it is stored.
 ///
 /// The value is what travels: it is encoded when the job is queued, decoded for each attempt, and
-/// comes back with the finished job as [`run`](Run::run) left it. A process that only queues jobs
+/// comes back with the finished job as [`run`](Run::run) left it. A value that does not come back from
+/// its encoding is refused when it is queued; that it comes back as the same value is up to the type, and
+/// `testing::assert_travels` tells. What each encoding takes, and how a type may change while jobs of it
+/// wait, stands at [`Codec`]. A process that only queues jobs
 /// needs no more than this; to run them, implement [`Run`] or give the builder a
 /// [`handle`](crate::Builder::handle)r.
 ///
@@ -46,7 +49,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     /// host that names one of them means this type.
     const ALIASES: &'static [&'static str] = &[];
 
-    /// How payload and output are encoded: JSON by default.
+    /// How payload and output are encoded: JSON by default. Jobs that wait keep the encoding that they
+    /// were queued with.
     const CODEC: Codec = Codec::Json;
 
     /// Attempts, backoff, queue and priority: see [`Policy::new`] for the defaults.
@@ -56,7 +60,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     /// default. Where it is `false`, such a host has to allow it in so many words.
     const REMOTE: bool = true;
 
-    /// What a successful run returns; `()` where nothing is.
+    /// What a successful run returns; `()` where nothing is. An attempt that returns what does not come
+    /// back from its encoding fails, permanently.
     type Output: Serialize + DeserializeOwned + Send + 'static;
 
     /// Queues the job, as [`Enqueue::enqueue`](trait.Enqueue.html#method.enqueue) does: reads like

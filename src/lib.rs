@@ -50,7 +50,8 @@
 //!
 //! A [`Job`] is a value with a stable [`NAME`](Job::NAME): serde encodes it when it is queued, each attempt
 //! decodes it, and it comes back with its output as [`run`](Run::run) left it. A type that is renamed lists
-//! its old name in [`ALIASES`](Job::ALIASES); a field that is added needs `#[serde(default)]`.
+//! its old name in [`ALIASES`](Job::ALIASES). A field that is added needs `#[serde(default)]`, and JSON: a
+//! type in [bincode](Codec::Bincode) stays as it is.
 //!
 //! A type runs itself ([`Run`], [`Builder::register`]), or by a handler that holds state of its own
 //! ([`Builder::handle`]). [`Builder::resource`] gives all jobs what they share.

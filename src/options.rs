@@ -1,3 +1,4 @@
+use std::any::type_name;
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
@@ -155,13 +156,22 @@ impl<J: Job> NewJob<J> {
         self
     }
 
-    /// Encodes the job and settles its options: what an [`Enqueue`](crate::Enqueue) takes.
+    /// Encodes the job and settles its options: what an [`Enqueue`](crate::Enqueue) takes. What was
+    /// encoded is decoded once, so that no job is accepted that could never run.
     ///
     /// # Errors
-    /// Where the job's own `Serialize` fails.
+    /// Where the job's own `Serialize` fails, or its `Deserialize` does not take what that wrote:
+    /// [`Error::is_codec`].
     pub fn draft(self) -> Result<Draft, Error> {
-        let failed = |cause| Error::codec(format_args!("encode job `{}`", J::NAME), cause);
-        let payload = payload::encode(J::CODEC, &self.job).map_err(failed)?;
+        self.encode(&[]).map_err(|cause| {
+            let act = format_args!("encode job `{}` ({})", J::NAME, type_name::<J>());
+            Error::codec(act, cause)
+        })
+    }
+
+    /// As [`draft`](Self::draft). `known` are bytes that were decoded as a `J` before.
+    pub(crate) fn encode(self, known: &[u8]) -> Result<Draft, String> {
+        let payload = payload::encode(J::CODEC, &self.job, known)?;
         let digest = self
             .key
             .as_ref()
@@ -169,7 +179,7 @@ impl<J: Job> NewJob<J> {
         Ok(Draft {
             name: J::NAME.into(),
             aliases: J::ALIASES,
-            digest: digest.transpose().map_err(failed)?,
+            digest: digest.transpose()?,
             sent: None,
             key_retention_ms: self
                 .key_retention

@@ -62,11 +62,13 @@ where
             Err(cause) => return Ran::Undecodable(cause),
         };
         let result = (self.run)(&mut job, ctx);
-        let result = result.map(|output| payload::encode(codec, &output));
-        Ran::Ended {
-            left: payload::encode(codec, &job),
-            result,
-        }
+        let result = result.map(|output| {
+            payload::encode(codec, &output, &[])
+                .map_err(|cause| format!("encode the output as the run left it: {cause}"))
+        });
+        let left = payload::encode(codec, &job, bytes)
+            .map_err(|cause| format!("encode the job as the run left it: {cause}"));
+        Ran::Ended { left, result }
     }
 
     #[cfg(any(feature = "http-server", test))]
@@ -80,12 +82,13 @@ where
             return Err(format!("jobs `{}` are not encoded as {codec:?}", J::NAME));
         }
         let job: J = payload::decode(codec, payload)?;
+        let known = if codec == J::CODEC { payload } else { &[] };
         let job = NewJob::new(job);
         let job = match key {
             Some(key) => job.key(key),
             None => job,
         };
-        job.draft().map_err(|cause| cause.to_string())
+        job.encode(known)
     }
 
     #[cfg(feature = "http-server")]
@@ -93,10 +96,10 @@ where
         let job: J = payload::decode(codec, payload)?;
         let output = output.map(|output| {
             let output: J::Output = payload::decode(codec, output)?;
-            payload::encode(Codec::Json, &output)
+            payload::to_json(&output)
         });
         Ok(Json {
-            payload: payload::encode(Codec::Json, &job)?,
+            payload: payload::to_json(&job)?,
             output: output.transpose()?,
         })
     }

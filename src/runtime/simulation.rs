@@ -18,7 +18,7 @@ use crate::clock::Steady;
 use crate::context::Running;
 use crate::core::{Counts, Engine};
 use crate::sync::Arc;
-use crate::{Codec, Draft, Error, payload};
+use crate::{Draft, Error, payload};
 
 /// The act of every call, as errors name it.
 const ACT: &str = "simulate";
@@ -343,7 +343,7 @@ impl Attempt {
     /// `false` where nobody takes it.
     pub fn checkpoint(&mut self, job: &impl serde::Serialize) -> bool {
         if let Ok(begun) = &self.begun
-            && let Ok(payload) = payload::encode(Codec::Json, job)
+            && let Ok(payload) = payload::to_json(job)
             && let hand = &begun.loaded.hand
             && let Ok((asked, kept)) =
                 self.shared

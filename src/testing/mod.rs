@@ -63,6 +63,11 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
+//! # Values that travel
+//!
+//! A job is run from what its encoding decodes to, in production and here. [`assert_travels`] holds that
+//! this is the value that was enqueued.
+//!
 //! # Time
 //!
 //! [`ManualClock`] serves a [`Manager`](crate::Manager) with workers as well as a kit: delays, retries,
@@ -74,6 +79,7 @@ mod enqueued;
 mod kit;
 #[doc(hidden)]
 pub mod pushing;
+mod travelling;
 #[doc(hidden)]
 pub mod simulation {
     //! For this project's own simulation. It promises nothing to anybody else.
@@ -83,3 +89,4 @@ pub mod simulation {
 pub use clock::ManualClock;
 pub use jobkeep_store::conformance::{Fault, Faults, FaultyStore, Lasting, Operation};
 pub use kit::{DRAIN_ATTEMPTS, Kit};
+pub use travelling::{assert_output_travels, assert_travels};

@@ -314,7 +314,7 @@ pub(crate) fn a_failed_assertion_lists_what_is_enqueued(place: &dyn Place) {
     kit.enqueue(Impostor { size: 3 }).unwrap();
     let listed = "no job `work` is enqueued as wanted, but these are:\n\
                   - job 1 `work` in queue `default`: {\"label\":\"a\",\"runs\":0}\n\
-                  - job 2 `compact` in queue `default`: 3 bytes of Bincode\n\
+                  - job 2 `compact` in queue `default`: 7 bytes of Bincode\n\
                   - job 3 `work` in queue `default`: {\"size\":3}, which does not decode: missing \
                   field `label` at line 1 column 10";
     assert_eq!(unmatched(), listed);

@@ -74,6 +74,7 @@ mod tidy;
 mod timing;
 #[cfg(any(feature = "http", feature = "http-call"))]
 mod tls;
+mod travelling;
 mod uniqueness;
 mod verifying;
 mod within;
@@ -223,6 +224,16 @@ behaviours! {
         a_suspect_of_a_paused_queue_holds_nobody_up_and_runs_alone_later
         a_kit_runs_suspects_one_by_one_before_the_others
         the_retry_of_a_job_parked_as_crashing_is_told;
+    travelling:
+        a_job_that_could_never_run_is_refused_whoever_enqueues_it
+        what_an_attempt_leaves_is_kept_only_if_it_can_be_read
+        no_job_succeeds_with_an_output_that_cannot_be_read
+        a_checkpoint_that_cannot_be_read_is_refused
+        a_job_that_could_never_run_does_not_follow
+        doubles_come_back_bit_for_bit
+        a_bincode_type_that_changed_is_not_run_with_other_values
+        a_bincode_type_may_be_renamed_wrapped_and_given_variants_at_its_end
+        a_type_that_changed_hides_nothing_but_itself;
     receipts:
         a_receipt_survives_its_text
         a_receipt_is_a_string_to_serde

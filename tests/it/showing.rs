@@ -48,7 +48,7 @@ pub(crate) fn a_job_knows_its_attempt_its_queue_and_its_key(place: &dyn Place) {
     let done = manager.wait(&receipt, PATIENCE).unwrap();
     let seen = ("mail", Some("a/1"), Some(accepted), Some(2));
     assert_eq!(
-        done.job().label,
+        done.job().unwrap().label,
         format!("1: {seen:?} false None, 1: {seen:?} true Some(\"no luck\"), ")
     );
     let status = manager.status(&receipt).unwrap();

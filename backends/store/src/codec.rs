@@ -8,9 +8,11 @@ use bincode::config::Configuration;
 use bincode::enc::write::Writer;
 use bincode::error::EncodeError;
 use crc32fast::Hasher;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::borrowing::Borrowing;
+use crate::borrowing::{Borrowing, Ear};
+use crate::shape::{SHAPE_BYTES, Shape};
 use crate::{ByteCount, Key};
 
 /// The row format that this version writes. It reads every format up to this one.
@@ -49,7 +51,7 @@ impl Encoded {
         bytes.resize(HEADER_BYTES, 0);
         let mut writer = Growing(bytes);
         bincode::serde::encode_into_writer(value, &mut writer, CONFIG)
-            .map_err(|cause| RowError(Fault::Unencodable(cause.to_string())))?;
+            .map_err(|cause| unencodable(&cause))?;
         let bytes = writer.0;
         let mut hasher = Hasher::new();
         hasher.update(bytes.get(HEADER_BYTES..).unwrap_or_default());
@@ -110,8 +112,7 @@ pub fn open_row<'a, T: Deserialize<'a>>(key: Key, row: &'a [u8]) -> Result<T, Ro
 /// # Errors
 /// Where the value's own `Serialize` fails.
 pub fn encode_value<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, RowError> {
-    bincode::serde::encode_to_vec(value, CONFIG)
-        .map_err(|cause| RowError(Fault::Unencodable(cause.to_string())))
+    bincode::serde::encode_to_vec(value, CONFIG).map_err(|cause| unencodable(&cause))
 }
 
 /// Decodes what [`encode_value`] made, or the fields at its front.
@@ -119,10 +120,76 @@ pub fn encode_value<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, RowErro
 /// # Errors
 /// Where the bytes do not decode to a `T`.
 pub fn decode_value<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, RowError> {
-    let seed = Borrowing::new(PhantomData::<T>);
+    decode(bytes, ()).map(|(value, _)| value)
+}
+
+/// Encodes a value of somebody else's type, and decodes it: what is given back can be read. Before it
+/// stands the fingerprint of its shape. `known` are bytes that were read as a `T` before: where the
+/// value makes these again, they are not read another time.
+///
+/// # Errors
+/// Where the value's own `Serialize` fails, or what it makes does not decode to a `T`.
+pub fn encode_payload<T: Serialize + DeserializeOwned>(
+    value: &T,
+    known: &[u8],
+) -> Result<Vec<u8>, RowError> {
+    // Room for a small payload, so that it is made in one piece.
+    const USUAL_BYTES: usize = 128;
+    let mut bytes = Vec::with_capacity(USUAL_BYTES.max(known.len()));
+    bytes.resize(SHAPE_BYTES, 0);
+    let mut writer = Growing(bytes);
+    bincode::serde::encode_into_writer(value, &mut writer, CONFIG)
+        .map_err(|cause| unencodable(&cause))?;
+    let mut bytes = writer.0;
+    let Some((shape, body)) = bytes.split_first_chunk_mut::<SHAPE_BYTES>() else {
+        return Err(RowError(Fault::Reshaped));
+    };
+    *shape = match known.split_first_chunk() {
+        Some((shape, known)) if *known == *body => *shape,
+        _ => {
+            decode_whole::<T>(body)
+                .map_err(|RowError(fault)| RowError(Fault::Unreadable(Box::new(fault))))?
+                .1
+        }
+    };
+    Ok(bytes)
+}
+
+/// Decodes what [`encode_payload`] made: all of it, and in the shape that it had.
+///
+/// # Errors
+/// Where the bytes do not decode to a `T`, or did not come from a `T` of this shape.
+pub fn decode_payload<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RowError> {
+    let Some((written, body)) = bytes.split_first_chunk::<SHAPE_BYTES>() else {
+        return Err(RowError(Fault::Shapeless));
+    };
+    let decoded = decode_whole(body);
+    match decoded {
+        Ok((value, shape)) if shape == *written => Ok(value),
+        Ok(_) | Err(RowError(Fault::Unused(_))) => Err(RowError(Fault::Reshaped)),
+        Err(error) => Err(error),
+    }
+}
+
+/// The value that all of the bytes decode to, and the fingerprint of its shape.
+fn decode_whole<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, [u8; SHAPE_BYTES]), RowError> {
+    let shape = Shape::default();
+    let (value, used) = decode(bytes, &shape)?;
+    match bytes.len().saturating_sub(used) {
+        0 => Ok((value, shape.fingerprint())),
+        unused => Err(RowError(Fault::Unused(unused))),
+    }
+}
+
+/// The value at the front, and how many bytes it took.
+fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8], ear: impl Ear) -> Result<(T, usize), RowError> {
+    let seed = Borrowing::new(PhantomData::<T>, ear);
     bincode::serde::seed_decode_from_slice(seed, bytes, CONFIG)
-        .map(|(value, _)| value)
         .map_err(|cause| RowError(Fault::Undecodable(cause.to_string())))
+}
+
+fn unencodable(cause: &EncodeError) -> RowError {
+    RowError(Fault::Unencodable(cause.to_string()))
 }
 
 /// Checks a row's format and checksum and returns its body.
@@ -181,6 +248,12 @@ enum Fault {
     Newer(u8),
     Undecodable(String),
     Unencodable(String),
+    /// What the value makes does not decode: why.
+    Unreadable(Box<Fault>),
+    /// So many bytes are left over.
+    Unused(usize),
+    Reshaped,
+    Shapeless,
 }
 
 impl RowError {
@@ -195,27 +268,40 @@ impl RowError {
 
 impl fmt::Display for RowError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Fault::Short(bytes) => {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Short(bytes) => {
                 write!(
                     f,
                     "the row has {bytes} bytes, fewer than the {HEADER_BYTES} of its header"
                 )
             }
-            Fault::Long(bytes) => {
+            Self::Long(bytes) => {
                 write!(
                     f,
                     "the row has {bytes} bytes, more than the {MAX_ROW_BYTES} allowed"
                 )
             }
-            Fault::Checksum => f.write_str("the row does not match its checksum"),
-            Fault::Newer(format) => write!(
+            Self::Checksum => f.write_str("the row does not match its checksum"),
+            Self::Newer(format) => write!(
                 f,
                 "the row is in format {format}, and this jobkeep reads formats up to {FORMAT}: \
                  open the store with a newer jobkeep"
             ),
-            Fault::Undecodable(cause) => write!(f, "the bytes do not decode: {cause}"),
-            Fault::Unencodable(cause) => write!(f, "the value cannot be encoded: {cause}"),
+            Self::Undecodable(cause) => write!(f, "the bytes do not decode: {cause}"),
+            Self::Unencodable(cause) => write!(f, "the value cannot be encoded: {cause}"),
+            Self::Unreadable(cause) => write!(f, "the value cannot be read back: {cause}"),
+            Self::Unused(bytes) => write!(f, "{bytes} of the bytes are left over"),
+            Self::Reshaped => f.write_str(
+                "the bytes were written by a type of another shape: of a type in bincode, nothing \
+                 may be added, removed, renamed or moved while its jobs are kept",
+            ),
+            Self::Shapeless => f.write_str("the bytes are too few to tell the shape of a type"),
         }
     }
 }

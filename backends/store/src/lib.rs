@@ -26,13 +26,15 @@ mod error;
 mod id;
 mod key;
 mod record;
+mod shape;
 mod store;
 mod time;
 
 pub use batch::{Batch, Columns, Write};
 pub use byte_count::ByteCount;
 pub use codec::{
-    Encoded, FORMAT, HEADER_BYTES, MAX_ROW_BYTES, RowError, decode_value, encode_value, open_row,
+    Encoded, FORMAT, HEADER_BYTES, MAX_ROW_BYTES, RowError, decode_payload, decode_value,
+    encode_payload, encode_value, open_row,
 };
 pub use error::StoreError;
 pub use id::{JobNumber, OpeningTag, QueueName, StoreId, Token};

@@ -249,12 +249,23 @@ impl fmt::Display for Priority {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum PayloadCodec {
-    /// JSON: can be read, searched, sent from any language, and gains a field without breaking
-    /// waiting jobs.
+    /// JSON: can be read, searched, sent from any language. A type may gain a field while jobs of it
+    /// wait: with `#[serde(default)]`, or an `Option`.
+    ///
+    /// It takes everything that serde's attributes make, but no NaN and no infinity, nothing nested
+    /// deeper than 127 levels, no key of a map that is no text or number, and no 128-bit number within
+    /// a tagged, untagged or flattened type. It does not tell `Some(None)` from `None`, nor an
+    /// `Option<f64>` of NaN.
     #[default]
     Json,
-    /// bincode 2: compact, and as rigid as the type. A value nested deeper than 128 levels is not read
-    /// back; JSON's bound is the same.
+    /// bincode 2: compact, and as rigid as the type. While jobs of a type are kept, append nothing to
+    /// it, remove nothing, change nothing: neither an order, nor the name of a field or variant (its
+    /// aliases count), nor the kind of a number; `#[serde(default)]` does not help. Each value's bytes
+    /// carry a fingerprint of these, and a type that has changed does not read them. A variant may be
+    /// added at the end, a type be renamed or wrapped in a newtype. Where a type evolves, take JSON.
+    ///
+    /// It takes every number, NaN included, but none of `skip_serializing_if`, `flatten`, `tag`,
+    /// `untagged` and `serde_json::Value`, and nothing nested deeper than 128 levels.
     Bincode,
 }
 

@@ -11,6 +11,7 @@ mod admission;
 mod errors;
 mod fixtures;
 mod keys;
+mod payloads;
 mod place;
 mod random;
 mod records;
