@@ -10,7 +10,7 @@ use jobkeep::testing::ManualClock;
 use jobkeep::{Job, Manager, MemoryStore, NewJob, Priority, Queue, QueueStore, Receipt};
 use jobkeep_store::{
     Alone, Batch, Closing, Damaged, Encoded, Expiring, ExpiringKeys, Fence, InFlight, JobRecord,
-    Kept, Key, Opening, OpeningTag, Paused, PayloadCodec, Place, Space, Totals, UniqueRow,
+    Kept, Key, Opening, OpeningTag, Paused, PayloadCodec, Place, Secret, Space, Totals, UniqueRow,
     Withdrawn, decode_value, encode_value, get_typed, open_row,
 };
 use serde::de::DeserializeOwned;
@@ -33,6 +33,7 @@ pub fn rows(bytes: &[u8]) {
         record::<Paused>(key, row);
         record::<Alone>(key, row);
         record::<Closing>(key, row);
+        record::<Secret>(key, row);
         record::<Opening>(key, row);
         record::<JobRecord>(key, row);
         record::<UniqueRow>(key, row);

@@ -179,7 +179,8 @@ impl Builder {
     }
 
     /// The name of this server in the receipts that it gives, `local` by default. Where several hosts
-    /// accept jobs, each needs its own.
+    /// accept jobs, each needs its own. Where it changes, receipts that bear the old one hold here all the
+    /// same, for a store knows its own: it is those who ask that must find the host under either.
     pub fn server(mut self, name: impl Into<String>) -> Self {
         self.config.server = name.into();
         self

@@ -156,21 +156,21 @@ impl Error {
         )
     }
 
-    pub(crate) fn other_server(receipt: &str, server: &str, own: &str) -> Self {
+    pub(crate) fn other_server(job: JobNumber, server: &str, own: &str) -> Self {
         Self::new(
             Kind::OtherServer,
             format!(
-                "look up receipt {receipt}: it was given by server `{server}`, and this is \
+                "look up job {job}: its receipt was given by server `{server}`, and this is \
                  `{own}`: ask that server"
             ),
         )
     }
 
-    pub(crate) fn replaced(receipt: &str) -> Self {
+    pub(crate) fn replaced(job: JobNumber) -> Self {
         Self::new(
             Kind::Replaced,
             format!(
-                "look up receipt {receipt}: the store was replaced since it was given, by a new \
+                "look up job {job}: the store was replaced since its receipt was given, by a new \
                  one or by an older copy: the job is not here"
             ),
         )
@@ -286,6 +286,15 @@ impl Error {
         Self::new(Kind::BadReceipt, format!("read a receipt: {cause}"))
     }
 
+    pub(crate) fn forged(job: JobNumber) -> Self {
+        Self::new(
+            Kind::BadReceipt,
+            format!(
+                "look up job {job}: this store did not sign its receipt, which was made up or changed"
+            ),
+        )
+    }
+
     pub(crate) fn host(act: impl fmt::Display, cause: impl fmt::Display) -> Self {
         Self::new(Kind::Host, format!("{act}: {cause}"))
     }
@@ -345,7 +354,7 @@ impl Error {
         }
     }
 
-    /// The receipt was given by another server.
+    /// The receipt was given by another server, from another store.
     pub fn is_other_server(&self) -> bool {
         self.0.kind == Kind::OtherServer
     }
@@ -409,7 +418,7 @@ impl Error {
         self.0.kind == Kind::NoResource
     }
 
-    /// A text is no receipt, or was changed.
+    /// A text is no receipt, or was changed or made up.
     pub fn is_bad_receipt(&self) -> bool {
         self.0.kind == Kind::BadReceipt
     }

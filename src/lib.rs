@@ -108,7 +108,8 @@
 //! [`Manager::wait`] waits for a job's end, and [`Manager::completed`] looks for it: both give the
 //! [`Completed`] job, with its output or [`Failure`] and the history of its attempts.
 //! [`Manager::status`] tells where any job stands. All take the [`Receipt`], whose short text fits a cookie
-//! or a link:
+//! or a link. Nobody can make one up, and whoever has one may use it: what such a function answers, it
+//! answers to everybody who was given the cookie or the link.
 //!
 //! ```
 //! # use jobkeep::{Error, Job, Manager, Receipt};

@@ -292,29 +292,32 @@ impl Shared {
         }
     }
 
-    /// The receipt's number, if it is of this server and store.
+    /// The receipt's number, if this store gave it: under whatever name, for the server may have got
+    /// another since.
     pub(crate) fn check<J>(&self, receipt: &Receipt<J>) -> Result<JobNumber, Error> {
         let (origin, number) = (receipt.origin(), receipt.number());
-        if origin.server != self.origin.server {
-            let own = &self.origin.server;
-            return Err(Error::other_server(
-                &receipt.to_string(),
-                &origin.server,
-                own,
-            ));
+        if origin.store != self.origin.store {
+            let (server, own) = (&origin.server, &self.origin.server);
+            return Err(if server == own {
+                Error::replaced(number)
+            } else {
+                Error::other_server(number, server, own)
+            });
         }
-        let is_here = Some(origin.opening) == self.opening_of(number);
-        if origin.store == self.origin.store && is_here {
+        if !receipt.is_signed_with(&self.secret) {
+            return Err(Error::forged(number));
+        }
+        if Some(origin.opening) == self.opening_of(number) {
             if self.lost.contains(number) {
                 return Err(Error::lost(number));
             }
             return Ok(number);
         }
         // The number was given before it was written. It may be another job's by now.
-        if origin.store == self.origin.store && origin.durability == Durability::Buffered {
+        if origin.durability == Durability::Buffered {
             return Err(Error::lost(number));
         }
-        Err(Error::replaced(&receipt.to_string()))
+        Err(Error::replaced(number))
     }
 
     /// The finished job, waiting up to `patience`; `None` where it has not finished by then.

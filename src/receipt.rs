@@ -5,16 +5,24 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use data_encoding::BASE64URL_NOPAD;
-use jobkeep_store::{Durability, JobNumber, OpeningTag, StoreId};
+use hmac_sha256::HMAC;
+use jobkeep_store::{Durability, JobNumber, OpeningTag, Secret, StoreId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use subtle::ConstantTimeEq;
 
 use crate::Error;
+use crate::config::is_name;
 
 /// Says that a job was accepted, where, and under which number. Whoever has it can ask for the job.
 ///
 /// The type parameter is a claim about the job's type; whoever reads the job checks it. The short
-/// string form ([`Display`](fmt::Display), [`FromStr`], serde) is opaque, versioned and checksummed:
-/// it fits a cookie, and a changed character is refused.
+/// string form ([`Display`](fmt::Display), [`FromStr`], serde) is opaque, versioned and fits a cookie. A
+/// secret of the store signs it, so that nobody can make up the receipt of another job. But who has a
+/// receipt may use it: an application that gives it to its user should give it to nobody else, and
+/// [`Debug`](fmt::Debug) and errors leave the text out.
+///
+/// A receipt holds as long as its job is kept: through restarts, under another
+/// [name of the server](crate::Builder::server) too.
 pub struct Receipt<J = AnyJob> {
     origin: Arc<Origin>,
     number: JobNumber,
@@ -27,16 +35,65 @@ pub struct Receipt<J = AnyJob> {
 pub struct AnyJob {}
 
 /// What the receipts of one opening have in common.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub(crate) struct Origin {
     pub(crate) server: String,
     pub(crate) store: StoreId,
     pub(crate) opening: OpeningTag,
     pub(crate) durability: Durability,
+    pub(crate) proof: Proof,
 }
+
+/// What shows that a receipt was given, and not made up.
+#[derive(Clone, Debug)]
+pub(crate) enum Proof {
+    /// The secret of the store that gives it: the signature is made for whoever wants the text.
+    Secret(Secret),
+    /// The signature that its text had.
+    Signature(Signature),
+}
+
+/// The front half of an HMAC-SHA-256.
+pub(crate) type Signature = [u8; 16];
 
 /// Of the string form. The number at its front never changes meaning.
 const VERSION: u8 = 1;
+
+impl Origin {
+    /// All that the text of a receipt says.
+    fn body(&self, number: JobNumber) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(64 + self.server.len());
+        bytes.push(VERSION);
+        bytes.push(match self.durability {
+            Durability::Synced => 0,
+            Durability::Flushed => 1,
+            Durability::Buffered => 3,
+            _ => 2,
+        });
+        bytes.extend_from_slice(&self.store.0.to_be_bytes());
+        bytes.extend_from_slice(&self.opening.0.to_be_bytes());
+        bytes.extend_from_slice(&number.0.to_be_bytes());
+        bytes.extend_from_slice(self.server.as_bytes());
+        bytes
+    }
+
+    fn signature(&self, body: &[u8]) -> Signature {
+        match &self.proof {
+            Proof::Secret(secret) => sign(secret, body),
+            Proof::Signature(signature) => *signature,
+        }
+    }
+}
+
+fn sign(secret: &Secret, body: &[u8]) -> Signature {
+    let mut front = Signature::default();
+    let whole = HMAC::mac(body, secret.receipts);
+    front
+        .iter_mut()
+        .zip(whole)
+        .for_each(|(to, byte)| *to = byte);
+    front
+}
 
 impl<J> Receipt<J> {
     pub(crate) fn new(origin: Arc<Origin>, number: JobNumber) -> Self {
@@ -68,6 +125,18 @@ impl<J> Receipt<J> {
         &self.origin
     }
 
+    /// It was given with this secret, as it is.
+    pub(crate) fn is_signed_with(&self, secret: &Secret) -> bool {
+        match &self.origin.proof {
+            Proof::Secret(own) => own == secret,
+            Proof::Signature(signature) => {
+                let good = sign(secret, &self.origin.body(self.number));
+                // How much of a guess is right shows in no time that this takes.
+                signature.ct_eq(&good).into()
+            }
+        }
+    }
+
     /// The receipt without its claim about the job's type.
     pub fn untyped(&self) -> Receipt {
         Receipt::new(Arc::clone(&self.origin), self.number)
@@ -82,24 +151,9 @@ impl<J> Receipt<J> {
 
 impl<J> fmt::Display for Receipt<J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Origin {
-            server,
-            store,
-            opening,
-            durability,
-        } = &*self.origin;
-        let mut bytes = Vec::with_capacity(48 + server.len());
-        bytes.push(VERSION);
-        bytes.push(match durability {
-            Durability::Synced => 0,
-            Durability::Flushed => 1,
-            Durability::Buffered => 3,
-            _ => 2,
-        });
-        bytes.extend_from_slice(&store.0.to_be_bytes());
-        bytes.extend_from_slice(&opening.0.to_be_bytes());
-        bytes.extend_from_slice(&self.number.0.to_be_bytes());
-        bytes.extend_from_slice(server.as_bytes());
+        let mut bytes = self.origin.body(self.number);
+        let signature = self.origin.signature(&bytes);
+        bytes.extend_from_slice(&signature);
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_be_bytes());
         f.write_str(&BASE64URL_NOPAD.encode(&bytes))
     }
@@ -136,17 +190,26 @@ impl<J> FromStr for Receipt<J> {
         };
         let fields = rest.split_first_chunk::<16>().and_then(|(&store, rest)| {
             let (&opening, rest) = rest.split_first_chunk::<8>()?;
-            let (&number, server) = rest.split_first_chunk::<8>()?;
-            Some((store, opening, number, std::str::from_utf8(server).ok()?))
+            let (&number, rest) = rest.split_first_chunk::<8>()?;
+            let (server, &signature) = rest.split_last_chunk::<16>()?;
+            Some((store, opening, number, server, signature))
         });
-        let Some((store, opening, number, server)) = fields else {
+        let Some((store, opening, number, server, signature)) = fields else {
             return Err(Error::bad_receipt("the text is too short"));
+        };
+        // It goes into messages and logs before any store has looked at the signature.
+        let server = std::str::from_utf8(server)
+            .ok()
+            .filter(|name| is_name(name));
+        let Some(server) = server else {
+            return Err(Error::bad_receipt("what it names is no server"));
         };
         let origin = Origin {
             server: server.into(),
             store: StoreId(u128::from_be_bytes(store)),
             opening: OpeningTag(u64::from_be_bytes(opening)),
             durability,
+            proof: Proof::Signature(signature),
         };
         Ok(Self::new(
             Arc::new(origin),
@@ -164,8 +227,16 @@ impl<J> Clone for Receipt<J> {
 }
 
 impl<J> PartialEq for Receipt<J> {
+    /// A receipt that was made up is none that was given, though all else is the same.
     fn eq(&self, other: &Self) -> bool {
-        self.number == other.number && self.origin == other.origin
+        if self.number != other.number || Arc::ptr_eq(&self.origin, &other.origin) {
+            return self.number == other.number;
+        }
+        let (own, others) = (
+            self.origin.body(self.number),
+            other.origin.body(other.number),
+        );
+        own == others && self.origin.signature(&own) == other.origin.signature(&others)
     }
 }
 
@@ -174,17 +245,15 @@ impl<J> Eq for Receipt<J> {}
 impl<J> Hash for Receipt<J> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.number.hash(state);
-        self.origin.hash(state);
+        self.origin.store.hash(state);
+        self.origin.opening.hash(state);
     }
 }
 
 impl<J> fmt::Debug for Receipt<J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Receipt({} on {}: {self})",
-            self.number, self.origin.server
-        )
+        // Without the text, which lets whoever reads a log ask for the job.
+        write!(f, "Receipt({} on {})", self.number, self.origin.server)
     }
 }
 

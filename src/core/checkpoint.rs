@@ -58,11 +58,11 @@ impl Engine {
 pub(super) mod tests {
     use std::time::Duration;
 
-    use jobkeep_store::{OpeningTag, QueueName, StoreId, Timestamp};
+    use jobkeep_store::{OpeningTag, QueueName, Secret, StoreId, Timestamp};
 
     use super::*;
     use crate::clock::Now;
-    use crate::core::{self, Rules, Stored};
+    use crate::core::{self, Drawn, Rules, Stored};
     use crate::{Job, NewJob, Retention};
 
     #[derive(serde::Serialize, serde::Deserialize)]
@@ -89,9 +89,12 @@ pub(super) mod tests {
             observed: false,
             stuck: Vec::new(),
         };
-        let (store, tag) = (StoreId(1), OpeningTag(1));
-        let mut engine =
-            Engine::open(&rules, Stored::default(), store, tag, Now::default()).unwrap();
+        let drawn = Drawn {
+            tag: OpeningTag(1),
+            store: StoreId(1),
+            secret: Secret { receipts: [1; 32] },
+        };
+        let mut engine = Engine::open(&rules, Stored::default(), &drawn, Now::default()).unwrap();
         let draft = NewJob::new(Count(1)).draft().unwrap();
         let (queue, now) = (QueueName::from("default"), Now::default());
         let job = core::accept(draft, queue, HERE, now, Timestamp::default()).unwrap();

@@ -36,7 +36,7 @@ pub(crate) use follow::FollowUps;
 pub use group::Counts;
 pub(crate) use group::{Group, Handed};
 pub(crate) use list::{Seen, Stand};
-pub(crate) use open::{Stored, UncleanEnd};
+pub(crate) use open::{Drawn, Stored, UncleanEnd};
 pub(crate) use operate::{Found, Operated, Subject};
 pub(crate) use parked::found_parked;
 pub(crate) use probation::Gate;

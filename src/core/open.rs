@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use jobkeep_store::{
     Batch, Closing, Damaged, Encoded, Fence, InFlight, JobNumber, JobRecord, Key, Listed, Opening,
-    OpeningTag, ParkReason, Paused, Place, RowError, Space, State, StateKind, StoreId, Timestamp,
-    Totals, Withdrawn,
+    OpeningTag, ParkReason, Paused, Place, RowError, Secret, Space, State, StateKind, StoreId,
+    Timestamp, Totals, Withdrawn,
 };
 
 use super::encoded::{Apart, EncodedJob, Origins};
@@ -25,6 +25,17 @@ pub(crate) struct Stored {
     pub(crate) totals: Option<Totals>,
     pub(crate) paused: Paused,
     pub(crate) withdrawn: HashMap<JobNumber, Withdrawn>,
+    pub(crate) secret: Option<Secret>,
+}
+
+/// What an opening draws by chance.
+#[derive(Debug)]
+pub(crate) struct Drawn {
+    pub(crate) tag: OpeningTag,
+    /// For a store that is new.
+    pub(crate) store: StoreId,
+    /// For one that has none.
+    pub(crate) secret: Secret,
 }
 
 impl Rules {
@@ -37,13 +48,12 @@ impl Rules {
 }
 
 impl Engine {
-    /// Begins an opening. Its first group takes the store over, and founds it as `store` where it is
-    /// new. Every live row is to be [restored](Self::restore) before anything else happens.
+    /// Begins an opening. Its first group takes the store over, and gives it what it lacks of what was
+    /// drawn. Every live row is to be [restored](Self::restore) before anything else happens.
     pub(crate) fn open(
         rules: &Rules,
         stored: Stored,
-        store: StoreId,
-        tag: OpeningTag,
+        drawn: &Drawn,
         now: Now,
     ) -> Result<Self, RowError> {
         let Stored {
@@ -51,9 +61,11 @@ impl Engine {
             totals,
             paused,
             withdrawn,
+            secret,
         } = stored;
+        let tag = drawn.tag;
         let last = fence.unwrap_or(Fence {
-            store,
+            store: drawn.store,
             opening: tag,
             commit: 0,
         });
@@ -72,6 +84,9 @@ impl Engine {
             Key::new(Space::Openings, totals.next_number),
             Encoded::new(&opening)?,
         );
+        if secret.is_none() {
+            batch.put(Key::SECRET, Encoded::new(&drawn.secret)?);
+        }
         batch.delete(Key::CLOSING);
         let fence = Fence {
             opening: tag,

@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use std::thread::JoinHandle;
 
 use jobkeep_store::{
-    Damaged, JobNumber, JobRecord, Kept, Key, OpeningTag, QueueStore, RowError, Space, StoreError,
-    Timestamp, open_row,
+    Damaged, JobNumber, JobRecord, Kept, Key, OpeningTag, QueueStore, RowError, Secret, Space,
+    StoreError, Timestamp, open_row,
 };
 
 use super::executors::{Executors, keep};
@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) origin: Arc<Origin>,
     /// The same, for jobs accepted as buffered.
     pub(crate) buffered: Arc<Origin>,
+    /// What the store signs with.
+    pub(crate) secret: Secret,
     /// All openings of the store, by the first number that each could give.
     pub(crate) openings: Vec<(JobNumber, OpeningTag)>,
     /// Jobs accepted or run again now stand behind those that waited before, though the clock was set

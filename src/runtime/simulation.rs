@@ -16,7 +16,7 @@ use super::start::{Findings, Opener, Parts, Recovery, rules, take_over};
 use super::{execute, living, panics, start};
 use crate::clock::Steady;
 use crate::context::Running;
-use crate::core::{Counts, Engine};
+use crate::core::{Counts, Drawn, Engine};
 use crate::sync::Arc;
 use crate::{Draft, Error, payload};
 
@@ -264,8 +264,12 @@ impl Process {
         };
         let stored = opener.stored(Some(engine.fence())).map_err(text)?;
         let rules = rules(&shared.config, false, Vec::new());
-        let tag = OpeningTag(0);
-        let built = Engine::open(&rules, stored, engine.store(), tag, opener.now);
+        let drawn = Drawn {
+            tag: OpeningTag(0),
+            store: engine.store(),
+            secret: shared.secret.clone(),
+        };
+        let built = Engine::open(&rules, stored, &drawn, opener.now);
         let mut built = built.map_err(|cause| cause.to_string())?;
         let restored = opener.restore(&mut built, &mut Findings::default());
         restored.map_err(text)?;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use jobkeep_store::{
     Alone, Closing, Durability, InFlight, JobNumber, JobRecord, Key, Opening, OpeningTag,
-    ParkReason, Place, QueueStore, RowError, Space, StoreError, StoreId, Timestamp, get_typed,
-    open_row,
+    ParkReason, Place, QueueStore, RowError, Secret, Space, StoreError, StoreId, Timestamp,
+    get_typed, open_row,
 };
 
 use super::command::Command;
@@ -25,9 +25,9 @@ use super::{execute, foreign, panics};
 use crate::clock::{Clock, Now};
 use crate::config::Config;
 use crate::context::Resources;
-use crate::core::{self, Engine, Origins, Rules, Stored, UncleanEnd};
+use crate::core::{self, Drawn, Engine, Origins, Rules, Stored, UncleanEnd};
 use crate::event::Event;
-use crate::receipt::Origin;
+use crate::receipt::{Origin, Proof};
 use crate::registry::Registry;
 use crate::sync::Arc;
 use crate::{Error, Observer, ParkedJobs};
@@ -116,7 +116,7 @@ pub(super) fn take_over(
     } = parts;
     let positions = positions(&config);
     let identity = store.identity().map_err(|cause| Error::store(ACT, cause))?;
-    let (tag, new_store) = random().map_err(|cause| Error::host(ACT, cause))?;
+    let drawn = draw().map_err(|cause| Error::host(ACT, cause))?;
     let origins = |queue: &str, name: &str| {
         let &queue = positions.get(queue)?;
         Some(Origins {
@@ -132,14 +132,13 @@ pub(super) fn take_over(
     let stored = reader
         .stored(identity.fence)
         .map_err(|cause| Error::not_started(ACT, cause))?;
-    let store_id = identity
-        .fence
-        .map_or(StoreId(new_store), |fence| fence.store);
+    let store_id = identity.fence.map_or(drawn.store, |fence| fence.store);
+    let secret = stored.secret.as_ref().unwrap_or(&drawn.secret).clone();
     // Those that return from now on are told by the watch below.
     let stuck: Vec<_> = stuck_in(store_id).iter().map(|stuck| stuck.job).collect();
     let rules = rules(&config, observed, stuck.clone());
     let opened = reader
-        .open(&rules, stored, store_id, OpeningTag(tag))
+        .open(&rules, stored, &drawn)
         .map_err(|cause| Error::not_started(ACT, cause))?;
     let pools = config
         .queues
@@ -149,8 +148,9 @@ pub(super) fn take_over(
     let origin = Origin {
         server: config.server.clone(),
         store: store_id,
-        opening: OpeningTag(tag),
+        opening: drawn.tag,
         durability: identity.durability,
+        proof: Proof::Secret(secret.clone()),
     };
     let buffered = Origin {
         durability: Durability::Buffered,
@@ -170,6 +170,7 @@ pub(super) fn take_over(
         lost: Lost::default(),
         origin: Arc::new(origin),
         buffered: Arc::new(buffered),
+        secret,
         openings: opened.openings,
         order_floor: opened.order_floor,
         positions,
@@ -223,10 +224,15 @@ fn positions(config: &Config) -> HashMap<String, u16> {
         .collect()
 }
 
-fn random() -> Result<(u64, u128), getrandom::Error> {
-    let mut store = [0; 16];
+fn draw() -> Result<Drawn, getrandom::Error> {
+    let (mut store, mut receipts) = ([0; 16], [0; 32]);
     getrandom::fill(&mut store)?;
-    Ok((getrandom::u64()?, u128::from_be_bytes(store)))
+    getrandom::fill(&mut receipts)?;
+    Ok(Drawn {
+        tag: OpeningTag(getrandom::u64()?),
+        store: StoreId(u128::from_be_bytes(store)),
+        secret: Secret { receipts },
+    })
 }
 
 /// Reads a store, and makes it this opening's.
@@ -253,23 +259,19 @@ impl Opener<'_> {
         })?;
         let totals = get_typed(self.store, Key::TOTALS)?;
         let paused = get_typed(self.store, Key::PAUSED)?.unwrap_or_default();
+        let secret = get_typed(self.store, Key::SECRET)?;
         Ok(Stored {
             fence,
             totals,
             paused,
             withdrawn,
+            secret,
         })
     }
 
-    fn open(
-        &self,
-        rules: &Rules,
-        stored: Stored,
-        store: StoreId,
-        tag: OpeningTag,
-    ) -> Result<Opened, StoreError> {
+    fn open(&self, rules: &Rules, stored: Stored, drawn: &Drawn) -> Result<Opened, StoreError> {
         let row_failed = |cause| StoreError::failed("prepare an opening", "the manager", cause);
-        let mut engine = Engine::open(rules, stored, store, tag, self.now).map_err(row_failed)?;
+        let mut engine = Engine::open(rules, stored, drawn, self.now).map_err(row_failed)?;
         let end = self.unclean_end()?;
         let in_flight = end.iter().flat_map(|end| &end.in_flight.jobs);
         let mut findings = Findings {
@@ -292,7 +294,7 @@ impl Opener<'_> {
         engine.committed(group.batch.fence());
         let first = engine.first_number();
         openings.retain(|(number, _)| *number != first);
-        openings.push((first, tag));
+        openings.push((first, drawn.tag));
         Ok(Opened {
             engine,
             openings,

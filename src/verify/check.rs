@@ -131,6 +131,9 @@ fn openings(seen: &Seen, found: &mut Vec<Finding>) {
 }
 
 fn manager(seen: &Seen, found: &mut Vec<Finding>) {
+    if !seen.has_secret && !seen.damaged.contains_key(&Key::SECRET) {
+        found.push(Finding::SecretMissing);
+    }
     let listed = seen.in_flight.iter().flat_map(|in_flight| &in_flight.jobs);
     for listed in listed {
         if !is_in_flight(seen, listed.number) {

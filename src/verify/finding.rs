@@ -26,6 +26,8 @@ pub enum Finding {
         /// Its number.
         number: u64,
     },
+    /// The secret that signs receipts is missing: those given before will be refused.
+    SecretMissing,
     /// The counts of finished jobs are missing.
     CountsMissing,
     /// A count is wrong.
@@ -283,6 +285,10 @@ impl fmt::Display for Finding {
                 f,
                 "the opening from number {first} on {reason}: receipts of it may be refused as of a \
                  replaced store"
+            ),
+            Self::SecretMissing => f.write_str(
+                "what receipts are signed with is missing: the next start draws another, and refuses \
+                 the receipts given before",
             ),
             Self::PausedOrder => write!(f, "the paused queues are not in order: {REPAIR}"),
         }

@@ -3,8 +3,8 @@ use std::ops::ControlFlow;
 
 use jobkeep_store::{
     Alone, Closing, Damaged, Expiring, ExpiringKeys, Fence, InFlight, JobNumber, JobRecord, Kept,
-    Key, Opening, Paused, QueueStore, RowError, Space, StateKind, StoreError, StoreId, Timestamp,
-    Totals, UniqueRow, Withdrawn, open_row,
+    Key, Opening, Paused, QueueStore, RowError, Secret, Space, StateKind, StoreError, StoreId,
+    Timestamp, Totals, UniqueRow, Withdrawn, open_row,
 };
 
 use crate::core::key_hash;
@@ -13,6 +13,7 @@ use crate::core::key_hash;
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     pub(super) fence: Option<Fence>,
+    pub(super) has_secret: bool,
     pub(super) complaints: Vec<String>,
     /// Rows that do not check out.
     pub(super) damaged: BTreeMap<Key, Wrong>,
@@ -155,6 +156,10 @@ impl Seen {
             }
             Key::CLOSING => {
                 open_row::<Closing>(key, row)?;
+            }
+            Key::SECRET => {
+                open_row::<Secret>(key, row)?;
+                self.has_secret = true;
             }
             _ => return Err(Wrong::Unknown),
         }

@@ -241,6 +241,9 @@ behaviours! {
         a_receipt_of_which_one_character_changed_is_refused
         a_text_that_is_no_receipt_is_refused_with_the_reason
         a_receipt_of_another_server_is_refused
+        a_server_of_another_name_answers_for_its_own_store
+        nobody_can_make_up_the_receipt_of_another_job
+        a_store_draws_its_secret_once
         a_receipt_of_another_store_is_refused
         a_receipt_of_an_older_opening_still_holds
         a_number_never_given_is_told_from_one_removed
@@ -499,6 +502,7 @@ behaviours! {
         jobs_removed_retried_and_pruned_leave_nothing_behind
         a_damaged_job_is_set_aside_by_the_repair_and_the_rest_runs
         damaged_rows_of_the_manager_are_refused_with_the_way_out_and_repaired
+        a_secret_that_is_damaged_is_drawn_anew_and_older_receipts_are_refused
         damaged_rows_of_retention_are_made_anew
         a_damaged_payload_is_left_with_its_job
         what_is_missing_of_a_job_is_named_and_left

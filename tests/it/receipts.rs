@@ -1,7 +1,9 @@
 use std::collections::HashSet;
 
 use data_encoding::BASE64URL_NOPAD;
-use jobkeep::{Durability, Error, JobNumber, Manager, Receipt};
+use hmac_sha256::HMAC;
+use jobkeep::{Durability, Error, JobNumber, Manager, QueueStore, Receipt, StateKind};
+use jobkeep_store::{Key, Secret, get_typed};
 
 use crate::place::{Other, PATIENCE, Place, Work, one_worker, succeeding, work};
 
@@ -20,22 +22,43 @@ fn forged(receipt: &Receipt<Work>, change: impl FnOnce(&mut Vec<u8>)) -> String 
     BASE64URL_NOPAD.encode(&bytes)
 }
 
-/// The same receipt for another job.
+/// The same receipt for another job, signed as it was.
 fn renumbered(receipt: &Receipt<Work>, number: u64) -> Receipt<Work> {
-    let text = forged(receipt, |bytes| {
-        bytes[26..34].copy_from_slice(&number.to_be_bytes());
-    });
+    let text = forged(receipt, |bytes| renumber(bytes, number));
     let receipt = parsed(&text).unwrap();
     assert_eq!(receipt.number(), JobNumber(number));
     receipt
+}
+
+fn renumber(bytes: &mut [u8], number: u64) {
+    bytes[26..34].copy_from_slice(&number.to_be_bytes());
+}
+
+/// The same receipt for another job, as the store would sign it.
+fn signed(receipt: &Receipt<Work>, number: u64, secret: &Secret) -> Receipt<Work> {
+    let text = forged(receipt, |bytes| {
+        renumber(bytes, number);
+        bytes.truncate(bytes.len() - 16);
+        let signature = HMAC::mac(&bytes, secret.receipts);
+        bytes.extend(&signature[..16]);
+    });
+    parsed(&text).unwrap()
+}
+
+fn secret(place: &dyn Place) -> Secret {
+    let store = place.open();
+    let secret = get_typed(&store, Key::SECRET).unwrap().unwrap();
+    store.close().unwrap();
+    secret
 }
 
 fn assert_replaced(error: &Error, receipt: &Receipt<Work>) {
     assert_eq!(
         error.to_string(),
         format!(
-            "look up receipt {receipt}: the store was replaced since it was given, by a new one \
-             or by an older copy: the job is not here"
+            "look up job {}: the store was replaced since its receipt was given, by a new one \
+             or by an older copy: the job is not here",
+            receipt.number()
         )
     );
     assert!(error.is_replaced());
@@ -56,10 +79,11 @@ pub(crate) fn a_receipt_survives_its_text(place: &dyn Place) {
         ("berlin-2", JobNumber(1), receipt.durability())
     );
     let cookie = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    assert!(text.len() < 70 && text.chars().all(cookie), "{text}");
+    assert!(text.len() < 85 && text.chars().all(cookie), "{text}");
     assert_eq!(
         format!("{receipt:?}"),
-        format!("Receipt(1 on berlin-2: {text})")
+        // Who reads a log is not to ask for the job.
+        "Receipt(1 on berlin-2)"
     );
     manager.wait(&again, PATIENCE).unwrap();
     let untyped: Receipt = text.parse().unwrap();
@@ -119,6 +143,12 @@ pub(crate) fn a_text_that_is_no_receipt_is_refused_with_the_reason(place: &dyn P
     );
     let newer = forged(&receipt, |bytes| bytes[0] = 2);
     let short = forged(&receipt, |bytes| bytes.truncate(20));
+    let named = |name: &str| {
+        forged(&receipt, |bytes| {
+            bytes.splice(34..bytes.len() - 16, name.bytes());
+        })
+    };
+    let (nameless, lines, colours) = (named(""), named("a\nb"), named("\u{1b}[31ma"));
     for (text, reason) in [
         ("not a receipt", "the text is not of its form"),
         ("", "the text is too short"),
@@ -131,6 +161,9 @@ pub(crate) fn a_text_that_is_no_receipt_is_refused_with_the_reason(place: &dyn P
             &newer,
             "it is of version 2, and this jobkeep reads version 1",
         ),
+        (&nameless, "what it names is no server"),
+        (&lines, "what it names is no server"),
+        (&colours, "what it names is no server"),
     ] {
         let error = parsed(text).unwrap_err();
         assert_eq!(error.to_string(), format!("read a receipt: {reason}"));
@@ -139,13 +172,12 @@ pub(crate) fn a_text_that_is_no_receipt_is_refused_with_the_reason(place: &dyn P
 }
 
 pub(crate) fn a_receipt_of_another_server_is_refused(place: &dyn Place) {
-    let manager = one_worker(place).server("a").start().unwrap();
-    let receipt = manager.enqueue(work("x")).unwrap();
-    drop(manager);
+    let other = Manager::builder(jobkeep::MemoryStore::new()).server("a");
+    let receipt = other.start().unwrap().enqueue(work("x")).unwrap();
     let manager = one_worker(place).server("b").start().unwrap();
-    let text = format!(
-        "look up receipt {receipt}: it was given by server `a`, and this is `b`: ask that server"
-    );
+    manager.enqueue(work("y")).unwrap();
+    let text =
+        "look up job 1: its receipt was given by server `a`, and this is `b`: ask that server";
     for error in [
         manager.status(&receipt).unwrap_err(),
         manager.completed(&receipt).unwrap_err(),
@@ -157,9 +189,74 @@ pub(crate) fn a_receipt_of_another_server_is_refused(place: &dyn Place) {
         assert_eq!(error.to_string(), text);
         assert!(error.is_other_server());
     }
+}
+
+pub(crate) fn a_server_of_another_name_answers_for_its_own_store(place: &dyn Place) {
+    let manager = one_worker(place).server("web-d7vhr").start().unwrap();
+    let receipt = manager.enqueue(work("a")).unwrap();
     drop(manager);
-    let manager = one_worker(place).server("a").start().unwrap();
-    manager.status(&receipt).unwrap();
+    let manager = succeeding(one_worker(place)).server("web-x2k4p");
+    let manager = manager.start().unwrap();
+    let again = parsed(&receipt.to_string()).unwrap();
+    assert_eq!(again.server(), "web-d7vhr");
+    manager.wait(&again, PATIENCE).unwrap();
+    manager.retry(&again).unwrap();
+    manager.wait(&again, PATIENCE).unwrap();
+    let page = manager.jobs(StateKind::Succeeded, None, 10).unwrap();
+    let listed = page.jobs()[0].receipt();
+    assert_eq!(
+        (listed.server(), listed.number()),
+        ("web-x2k4p", again.number())
+    );
+    manager.status(listed).unwrap();
+}
+
+/// One receipt was all receipts once: ten lines made those of the other jobs out of it.
+pub(crate) fn nobody_can_make_up_the_receipt_of_another_job(place: &dyn Place) {
+    let manager = succeeding(one_worker(place)).start().unwrap();
+    let own = manager.enqueue(work("a")).unwrap();
+    let others = manager.enqueue(work("b")).unwrap();
+    manager.wait(&others, PATIENCE).unwrap();
+    let made_up = renumbered(&own, 2);
+    assert_ne!(made_up, others);
+    for error in [
+        manager.status(&made_up).unwrap_err(),
+        manager.completed(&made_up).unwrap_err(),
+        manager.wait(&made_up, PATIENCE).unwrap_err(),
+        manager.cancel(&made_up).unwrap_err(),
+        manager.retry(&made_up).unwrap_err(),
+        manager.remove(&made_up).unwrap_err(),
+    ] {
+        assert_eq!(
+            error.to_string(),
+            "look up job 2: this store did not sign its receipt, which was made up or changed"
+        );
+        assert!(error.is_bad_receipt());
+    }
+    // Nor one that says more than was promised, or that another server gave it.
+    let bytes = BASE64URL_NOPAD.decode(own.to_string().as_bytes()).unwrap();
+    for at in (1..bytes.len() - 4).filter(|at| !(2..18).contains(at)) {
+        let text = forged(&own, |bytes| bytes[at] ^= 1);
+        let Ok(changed) = parsed(&text) else { continue };
+        assert_ne!(changed, own, "byte {at}");
+        let error = manager.status(&changed).unwrap_err();
+        assert!(error.is_bad_receipt(), "byte {at}: {error}");
+    }
+    drop(manager);
+    let secret = secret(place);
+    assert_eq!(signed(&own, 2, &secret), others);
+    assert!(!format!("{secret:?}").contains(char::is_numeric));
+}
+
+pub(crate) fn a_store_draws_its_secret_once(place: &dyn Place) {
+    drop(one_worker(place).start().unwrap());
+    let first = secret(place);
+    drop(one_worker(place).start().unwrap());
+    assert_eq!(secret(place), first);
+    let memory = jobkeep::MemoryStore::new();
+    drop(Manager::builder(memory.clone()).start().unwrap());
+    let others: Secret = get_typed(&memory, Key::SECRET).unwrap().unwrap();
+    assert_ne!(others, first);
 }
 
 pub(crate) fn a_receipt_of_another_store_is_refused(place: &dyn Place) {
@@ -224,9 +321,11 @@ fn a_receipt_that_an_older_copy_of_the_store_never_gave_is_refused() {
 }
 
 pub(crate) fn a_number_never_given_is_told_from_one_removed(place: &dyn Place) {
+    drop(one_worker(place).start().unwrap());
+    let secret = secret(place);
     let manager = one_worker(place).start().unwrap();
     let receipt = manager.enqueue(work("a")).unwrap();
-    let never = renumbered(&receipt, 7);
+    let never = signed(&receipt, 7, &secret);
     for error in [
         manager.status(&never).unwrap_err(),
         manager.completed(&never).unwrap_err(),
@@ -258,7 +357,7 @@ pub(crate) fn a_number_never_given_is_told_from_one_removed(place: &dyn Place) {
         assert!(error.is_pruned());
     }
     // A number before the first one belongs to no opening.
-    let none = renumbered(&receipt, 0);
+    let none = signed(&receipt, 0, &secret);
     assert_replaced(&manager.status(&none).unwrap_err(), &none);
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jobkeep::testing::ManualClock;
-use jobkeep::{Finding, JobNumber, NewJob, QueueStore, Repair, repair, verify};
+use jobkeep::{Finding, JobNumber, NewJob, QueueStore, Repair, StateKind, repair, verify};
 use jobkeep_store::{
     Batch, Encoded, Fence, InFlight, JobRecord, Key, Listed, OpeningTag, Paused, Space, Totals,
     UniqueRow, Withdrawn, get_typed,
@@ -238,6 +238,37 @@ pub(crate) fn damaged_rows_of_the_manager_are_refused_with_the_way_out_and_repai
     let next = manager.enqueue(work("g")).unwrap();
     assert!(next.number().0 > 6);
     manager.wait(&next, PATIENCE).unwrap();
+    manager.shutdown(PATIENCE).unwrap();
+    is_sound(place);
+}
+
+pub(crate) fn a_secret_that_is_damaged_is_drawn_anew_and_older_receipts_are_refused(
+    place: &dyn Place,
+) {
+    fill(place);
+    let manager = one_worker(place).start().unwrap();
+    let before = manager.enqueue(work("g")).unwrap();
+    manager.shutdown(PATIENCE).unwrap();
+    damage(place, Key::SECRET);
+    let said = one_worker(place).start().unwrap_err().to_string();
+    assert!(said.contains("read row manager 5: "), "{said}");
+    assert!(said.ends_with("or set it in order with `repair`"), "{said}");
+    assert_eq!(
+        texts(&mend(place).left),
+        [
+            "what receipts are signed with is missing: the next start draws another, and refuses the \
+             receipts given before"
+        ]
+    );
+    let manager = one_worker(place).start().unwrap();
+    assert!(manager.status(&before).unwrap_err().is_bad_receipt());
+    let after = manager.enqueue(work("h")).unwrap();
+    manager.status(&after).unwrap();
+    // The job is there, and is listed with a receipt that holds.
+    let page = manager.jobs(StateKind::Parked, None, 10).unwrap();
+    let listed = page.jobs().iter().map(jobkeep::ListedJob::receipt);
+    let listed = listed.filter(|receipt| receipt.number() == before.number());
+    manager.cancel(listed.last().unwrap()).unwrap();
     manager.shutdown(PATIENCE).unwrap();
     is_sound(place);
 }

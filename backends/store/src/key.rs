@@ -11,8 +11,8 @@ use crate::JobNumber;
 pub enum Space {
     /// One row, number 0: [`Fence`](crate::Fence). Written by the store itself.
     Fence = 0,
-    /// What the manager keeps about itself: see [`Key::IN_FLIGHT`], [`Key::TOTALS`] and
-    /// [`Key::PAUSED`].
+    /// What the manager keeps about itself: see [`Key::IN_FLIGHT`], [`Key::TOTALS`],
+    /// [`Key::PAUSED`] and [`Key::SECRET`].
     Manager = 1,
     /// [`Opening`](crate::Opening)s, by the first job number that each could give.
     Openings = 2,
@@ -98,6 +98,9 @@ impl Key {
     pub const CLOSING: Self = Self::new(Space::Manager, 4);
     /// Which queues are paused: [`Paused`](crate::Paused). Missing where none is.
     pub const PAUSED: Self = Self::new(Space::Manager, 2);
+    /// What receipts are signed with: [`Secret`](crate::Secret). Written by the first opening that
+    /// misses it.
+    pub const SECRET: Self = Self::new(Space::Manager, 5);
 
     /// The length of the byte form.
     pub const BYTES: usize = 9;

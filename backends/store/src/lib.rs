@@ -42,7 +42,8 @@ pub use key::{Key, Space};
 pub use record::{
     Alone, Attempt, AttemptEnd, Backoff, Closing, Damaged, Due, Ended, Expiring, ExpiringKeys,
     FailureKind, Fence, InFlight, JobRecord, Kept, Listed, Opening, ParkReason, Paused,
-    PayloadCodec, Place, Priority, State, StateKind, Totals, UniqueEntry, UniqueRow, Withdrawn,
+    PayloadCodec, Place, Priority, Secret, State, StateKind, Totals, UniqueEntry, UniqueRow,
+    Withdrawn,
 };
 pub use store::{Durability, Finding, Identity, QueueStore, admit, get_typed, verify_rows};
 pub use time::Timestamp;

@@ -480,6 +480,19 @@ pub struct Paused {
     pub queues: Vec<QueueName>,
 }
 
+/// What a store signs with, by chance. Nothing shows it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret {
+    /// The key of the receipts' signatures.
+    pub receipts: [u8; 32],
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Secret").finish_non_exhaustive()
+    }
+}
+
 /// All idempotency keys of one hash: nearly always one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UniqueRow {

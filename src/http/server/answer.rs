@@ -140,7 +140,7 @@ impl Refusal {
             ),
             _ if error.is_bad_receipt() => (
                 Code::BadReceipt,
-                "the text in the path is no receipt, or was changed",
+                "the text in the path is no receipt that this host gave, or was changed",
             ),
             _ if error.is_damaged() => (Code::Damaged, "the job's row in the store is damaged"),
             _ if error.as_store().is_some() => (

@@ -83,7 +83,7 @@ impl Host {
         request: Request<Body>,
         decode: fn(&Self, &[u8]) -> Result<Vec<Draft>, Refusal>,
     ) -> Result<Vec<Draft>, Refusal> {
-        let token = self.tokens.check(request.headers(), Role::Create)?;
+        let token = self.tokens.check(request.headers(), &[Role::Create])?;
         let body = self.body(request).await?;
         let host = Arc::clone(self);
         let drafts = decoded(body, move |body| decode(&host, body)).await?;

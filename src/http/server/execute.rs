@@ -25,7 +25,7 @@ pub(super) async fn execute(
     State(host): State<Arc<Host>>,
     request: Request<Body>,
 ) -> Result<Response<Body>, Refusal> {
-    host.tokens.check(request.headers(), Role::Execute)?;
+    host.tokens.check(request.headers(), &[Role::Execute])?;
     let body = host.body(request).await?;
     let depth = host.limits.depth;
     let foreign = decoded(body, move |body| foreign(read(body, depth)?)).await?;

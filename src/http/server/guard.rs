@@ -18,10 +18,13 @@ use crate::sync::Mutex;
 pub enum Role {
     /// Create jobs.
     Create,
-    /// Ask for a job by its receipt, with its payload and output. A receipt is checksummed and not signed:
-    /// who has one can make up those of the other jobs of that store, so this role reads them all.
+    /// Ask for a job by its receipt, with its payload and output. A receipt cannot be made up: this role
+    /// reads the jobs whose receipts its holder was given, by whomever.
     Read,
-    /// List, cancel, retry and remove jobs, and see the statistics.
+    /// Read every job: list them all with their receipts, ask for each, and see the statistics.
+    ReadAll,
+    /// List, cancel, retry and remove jobs, and see the statistics. Payloads and outputs take a role that
+    /// reads.
     Operate,
     /// Have jobs of other hosts run here.
     Execute,
@@ -96,8 +99,8 @@ impl Tokens {
             .then_some("a token is given twice: give it all its roles at once")
     }
 
-    /// Lets in who may do this.
-    pub(super) fn check(&self, headers: &HeaderMap, role: Role) -> Result<&Token, Refusal> {
+    /// Lets in who has one of these roles.
+    pub(super) fn check(&self, headers: &HeaderMap, roles: &[Role]) -> Result<&Token, Refusal> {
         if self.is_empty() {
             return Ok(&self.anybody);
         }
@@ -113,11 +116,15 @@ impl Tokens {
             }
         }
         match known {
-            Some(token) if token.roles.contains(&role) => Ok(token),
-            Some(_) => Err(Refusal::new(
-                Code::Forbidden,
-                format_args!("the token has not the role `{role}`, which this takes"),
-            )),
+            Some(token) if roles.iter().any(|role| token.roles.contains(role)) => Ok(token),
+            Some(_) => {
+                let roles: Vec<_> = roles.iter().map(|role| format!("`{role}`")).collect();
+                let roles = roles.join(" or ");
+                Err(Refusal::new(
+                    Code::Forbidden,
+                    format_args!("the token has not the role {roles}, which this takes"),
+                ))
+            }
             None => Err(Refusal::new(
                 Code::Unauthorized,
                 "this takes a token: `authorization: Bearer ...`",
@@ -175,6 +182,7 @@ impl fmt::Display for Role {
         f.write_str(match self {
             Self::Create => "create",
             Self::Read => "read",
+            Self::ReadAll => "read_all",
             Self::Operate => "operate",
             Self::Execute => "execute",
         })

@@ -53,7 +53,8 @@ pub(super) async fn stats(
     State(host): State<Arc<Host>>,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Refusal> {
-    host.tokens.check(&headers, Role::Operate)?;
+    host.tokens
+        .check(&headers, &[Role::Operate, Role::ReadAll])?;
     let manager = &host.manager;
     let counts = manager.counts_awaited().await;
     let counts = counts.map_err(|error| host.refusal(&error))?;

@@ -20,6 +20,7 @@ fn a_token_does_what_belongs_to_its_roles_and_no_more() {
         server
             .token("makes", [Role::Create])
             .token("looks", [Role::Read])
+            .token("looks-at-all", [Role::ReadAll])
             .token("works", [Role::Operate])
     });
     let to = told.serving.address();
@@ -27,19 +28,29 @@ fn a_token_does_what_belongs_to_its_roles_and_no_more() {
     assert_eq!(created.status, 201);
     let job = format!("/v1/jobs/{}", created.body["receipt"].as_str().unwrap());
     let requests = [
-        ("POST", "/v1/jobs".into(), ECHO, "makes"),
-        ("POST", "/v1/batches".into(), r#"{"jobs":[]}"#, "makes"),
-        ("GET", format!("{job}?wait_ms=20000"), "", "looks"),
-        ("POST", format!("{job}/retry"), "", "works"),
-        ("POST", format!("{job}/cancel"), "", "works"),
-        ("GET", "/v1/jobs?state=failed".into(), "", "works"),
-        ("GET", "/v1/stats".into(), "", "works"),
-        ("DELETE", job.clone(), "", "works"),
+        ("POST", "/v1/jobs".into(), ECHO, &["makes"][..]),
+        ("POST", "/v1/batches".into(), r#"{"jobs":[]}"#, &["makes"]),
+        (
+            "GET",
+            format!("{job}?wait_ms=20000"),
+            "",
+            &["looks", "looks-at-all"],
+        ),
+        ("POST", format!("{job}/retry"), "", &["works"]),
+        ("POST", format!("{job}/cancel"), "", &["works"]),
+        (
+            "GET",
+            "/v1/jobs?state=failed".into(),
+            "",
+            &["works", "looks-at-all"],
+        ),
+        ("GET", "/v1/stats".into(), "", &["works", "looks-at-all"]),
+        ("DELETE", job.clone(), "", &["works"]),
     ];
-    for (method, path, body, role) in &requests {
-        for token in ["makes", "looks", "works"] {
+    for (method, path, body, may) in &requests {
+        for token in ["makes", "looks", "looks-at-all", "works"] {
             let answer = send(to, method, path, &bearer(token), body);
-            if token == *role {
+            if may.contains(&token) {
                 assert!(answer.status != 401 && answer.status != 403, "{answer:?}");
             } else {
                 assert_eq!(answer.status, 403, "{method} {path} {token}");

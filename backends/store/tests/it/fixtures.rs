@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use jobkeep_store::{
     Alone, Closing, Damaged, Encoded, Ended, Expiring, ExpiringKeys, FailureKind, Fence, InFlight,
-    JobNumber, Key, Listed, Opening, OpeningTag, Paused, Space, StoreId, Timestamp, Totals,
+    JobNumber, Key, Listed, Opening, OpeningTag, Paused, Secret, Space, StoreId, Timestamp, Totals,
     UniqueEntry, UniqueRow, Withdrawn, open_row,
 };
 use serde::Serialize;
@@ -145,6 +145,13 @@ fn of_the_manager() -> Vec<Fixture> {
             },
         ),
         fixture("closing", Key::CLOSING, Closing { opening: OPENING }),
+        fixture(
+            "secret",
+            Key::SECRET,
+            Secret {
+                receipts: std::array::from_fn(|n| n as u8),
+            },
+        ),
     ]
 }
 
