@@ -33,6 +33,11 @@ class Refused(Exception):
         super().__init__(f"{status} {problem.get('code', '')}: {problem.get('detail', '')}")
         self.status, self.problem, self.retry_after = status, problem, retry_after
 
+    def passes(self):
+        """It is worth asking again: a balancer may be the one that said so, or a host that is starting."""
+        by_others = "code" not in self.problem
+        return self.status in (429, 502, 503, 504) or by_others and self.status in (404, 408)
+
 
 class Jobs:
     def __init__(self, url, token=None, servers=None):
@@ -55,7 +60,14 @@ class Jobs:
             # A host answers sooner than a balancer gives up.
             patience = int(min(left, 25.0) * 1000)
             host = self._host(receipt["server"])
-            job = self._send("GET", f"{host}/v1/jobs/{receipt['receipt']}?wait_ms={patience}")
+            try:
+                job = self._send("GET", f"{host}/v1/jobs/{receipt['receipt']}?wait_ms={patience}")
+            except Refused as refused:
+                pause = float(refused.retry_after or 1)
+                if pause > left or not refused.passes():
+                    raise
+                time.sleep(pause)
+                continue
             if "finished_ms" in job or left == 0:
                 return job
 
@@ -81,8 +93,14 @@ class Jobs:
             with refused:
                 text = refused.read()
             if refused.headers.get_content_type() != "application/problem+json":
-                raise Refused(refused.code, {"detail": "this was no answer of a host"}, None)
-            raise Refused(refused.code, json.loads(text), refused.headers.get("Retry-After"))
+                raise Refused(refused.code, {"detail": "this was no answer of a host"}, seconds(refused))
+            raise Refused(refused.code, json.loads(text), seconds(refused))
+
+
+def seconds(refused):
+    """When to come again, where that is said in seconds."""
+    after = refused.headers.get("Retry-After", "")
+    return int(after) if after.isdecimal() else None
 
 
 def main():

@@ -47,7 +47,7 @@ impl Inner {
             let is_worth_it = match refused.fate {
                 Fate::NotNow => true,
                 Fate::Unanswered => makes_one || self.repeat_unanswered,
-                Fate::Refused | Fate::Garbled => false,
+                Fate::Refused | Fate::Barred | Fate::Garbled => false,
             };
             let others_are_left = held.is_none() && failures % line.addresses.len() != 0;
             if !is_worth_it || !(others_are_left || tries.again(refused.retry_after)) {

@@ -22,6 +22,9 @@ pub(super) struct Refused {
 pub(super) enum Fate {
     /// It took no effect, and will not if it is sent again.
     Refused,
+    /// It took no effect. Who wants to have something done learns so; who only asks may ask again later,
+    /// when what stands before the host lets them through.
+    Barred,
     /// It took no effect, and may if it is sent again.
     NotNow,
     /// It may have taken effect: no answer came.
@@ -49,7 +52,7 @@ impl Refused {
 
     /// It is worth asking again.
     pub(super) fn may_pass(&self) -> bool {
-        matches!(self.fate, Fate::NotNow | Fate::Unanswered)
+        matches!(self.fate, Fate::Barred | Fate::NotNow | Fate::Unanswered)
     }
 }
 
@@ -120,6 +123,7 @@ fn by_host(code: Code, problem: &Problem) -> Refused {
         | Code::StoreRefuses
         | Code::TooSlow => Fate::NotNow,
         Code::OutcomeUnknown | Code::Internal => Fate::Garbled,
+        Code::TooMany => Fate::Barred,
         _ => Fate::Refused,
     };
     let mut told = format!(
@@ -157,9 +161,11 @@ fn by_others(status: u16) -> Refused {
             Fate::Refused,
             "what stands before the host takes no request that large",
         ),
+        // Of a balancer whose hosts are just being exchanged.
+        404 => (Kind::Host, Fate::Barred, "not a host's answer"),
         429 => (
             Kind::Remote(Remote::TooMany),
-            Fate::Refused,
+            Fate::Barred,
             "what stands before the host lets fewer requests through",
         ),
         400..=499 => (Kind::Host, Fate::Refused, "not a host's answer"),

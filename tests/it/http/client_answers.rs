@@ -268,6 +268,53 @@ fn a_host_that_cannot_be_reached_is_asked_again_as_long_as_patience_lasts() {
     );
 }
 
+/// A create that is refused so is over: this one only asks.
+#[test]
+fn who_waits_for_a_job_outlasts_what_a_balancer_says_meanwhile() {
+    let receipt = receipt();
+    let html = "content-type: text/html\r\n";
+    let later = format!("{html}retry-after: 0\r\n");
+    let host = Scripted::new([
+        Step::Say(answer(429, &later, "<html>")),
+        Step::SayAndClose(answer(
+            404,
+            "content-type: text/plain\r\n",
+            "404 page not found",
+        )),
+        Step::Say(answer(404, html, "<html>")),
+        Step::Say(problem(429, "too_many", &json!({"retry_after": 0}))),
+        Step::Say(answer(504, html, "<html>")),
+        Step::Say(succeeded(&receipt)),
+    ]);
+    let client = Client::builder(host.url()).build().unwrap();
+    client.wait(&receipt, PATIENCE).unwrap();
+    assert_eq!(host.asked().len(), 6);
+}
+
+#[test]
+fn who_waits_for_a_job_gives_up_where_a_host_says_that_it_is_not_there() {
+    let receipt = receipt();
+    let cases = [
+        problem(404, "never_existed", &json!({})),
+        problem(404, "no_such_path", &json!({})),
+        problem(410, "pruned", &json!({})),
+        answer(403, "content-type: text/html\r\n", "<html>"),
+        // It wants to be asked again when nobody waits any more.
+        answer(
+            429,
+            "content-type: text/html\r\nretry-after: 86400\r\n",
+            "<html>",
+        ),
+    ];
+    for told in cases {
+        let host = Scripted::new([Step::Say(told)]);
+        let client = Client::builder(host.url()).build().unwrap();
+        let error = client.wait(&receipt, PATIENCE).err().unwrap();
+        assert!(!error.is_unreachable(), "{error}");
+        assert_eq!(host.asked().len(), 1);
+    }
+}
+
 #[test]
 fn a_pattern_puts_the_servers_name_where_it_says() {
     let receipt = receipt();
