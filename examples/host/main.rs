@@ -7,7 +7,8 @@
 //!     -d '{"name":"echo","payload":{"hello":"world"}}' http://127.0.0.1:8081/v1/jobs
 //! ```
 //!
-//! Several of them behind a balancer are what docs/remote.md is about; `nginx.conf` is such a balancer.
+//! Several of them behind a balancer are what docs/remote.md is about; `nginx.conf`, `haproxy.cfg` and
+//! `apache.conf` are such balancers.
 
 #![allow(
     clippy::print_stdout,
@@ -60,6 +61,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         server,
         store,
         tokens,
+        notice,
         executors,
         push,
         verbose,
@@ -82,7 +84,9 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         .payload_limit(PAYLOAD_BYTES)
         .output_limit(PAYLOAD_BYTES);
     let manager = jobs::register(builder).start()?;
-    let mut host = Server::new(&manager).body_limit(PAYLOAD_BYTES + (1 << 20));
+    let mut host = Server::new(&manager)
+        .body_limit(PAYLOAD_BYTES + (1 << 20))
+        .notice(notice);
     for (token, roles) in tokens {
         host = host.token(token, roles);
     }

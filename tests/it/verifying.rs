@@ -267,8 +267,8 @@ pub(crate) fn a_secret_that_is_damaged_is_drawn_anew_and_older_receipts_are_refu
     // The job is there, and is listed with a receipt that holds.
     let page = manager.jobs(StateKind::Parked, None, 10).unwrap();
     let listed = page.jobs().iter().map(jobkeep::ListedJob::receipt);
-    let listed = listed.filter(|receipt| receipt.number() == before.number());
-    manager.cancel(listed.last().unwrap()).unwrap();
+    let mut listed = listed.filter(|receipt| receipt.number() == before.number());
+    manager.cancel(listed.next().unwrap()).unwrap();
     manager.shutdown(PATIENCE).unwrap();
     is_sound(place);
 }

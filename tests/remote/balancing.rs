@@ -1,3 +1,6 @@
+mod refused;
+mod repeated;
+
 use std::thread::scope;
 
 use jobkeep::http::Client;

@@ -13,7 +13,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// The `echo` of the example, with a number in it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Numbered {
-    n: usize,
+    pub(crate) n: usize,
 }
 
 impl Job for Numbered {

@@ -1,5 +1,5 @@
-//! Hosts behind a real balancer, and a page before them in a real browser. What this needs (nginx, chromium,
-//! Python, two examples built) `scripts/test-remote` sees to.
+//! Hosts behind real balancers, and a page before them in a real browser. What this needs (nginx, HAProxy,
+//! Apache, curl, chromium, Python, two examples built) `scripts/test-remote` sees to.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,7 +14,9 @@ mod balancing;
 mod browser;
 mod clients;
 mod cloud;
+mod curl;
 mod executor;
 mod fleet;
 mod load;
 mod pushing;
+mod relay;

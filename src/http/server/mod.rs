@@ -69,14 +69,14 @@ use watched::{Log, watched};
 ///
 /// | request | role | does |
 /// |---|---|---|
-/// | `POST /v1/jobs` | create | queues a job on this host |
-/// | `POST /v1/batches` | create | queues several, all or none |
-/// | `GET /v1/jobs/{receipt}` | read, read_all | how the job stands, and waits for its end up to `wait_ms` |
-/// | `POST /v1/jobs/{receipt}/cancel`, `/retry` | operate | as [`Manager::cancel`], [`Manager::retry`] |
-/// | `DELETE /v1/jobs/{receipt}` | operate | as [`Manager::remove`] |
-/// | `GET /v1/jobs?state=failed` | operate, read_all | pages, as [`Manager::jobs`] |
-/// | `GET /v1/stats` | operate, read_all | how many jobs stand where |
-/// | `POST /v1/execute` | execute | runs a job of another host: see [`Queue::push_to`](crate::Queue) |
+/// | `POST /v1/jobs` | `create` | queues a job on this host |
+/// | `POST /v1/batches` | `create` | queues several, all or none |
+/// | `GET /v1/jobs/{receipt}` | `read`, `read_all` | how the job stands, and waits for its end up to `wait_ms` |
+/// | `POST /v1/jobs/{receipt}/cancel`, `/retry` | `operate` | as [`Manager::cancel`], [`Manager::retry`] |
+/// | `DELETE /v1/jobs/{receipt}` | `operate` | as [`Manager::remove`] |
+/// | `GET /v1/jobs?state=failed` | `operate`, `read_all` | pages, as [`Manager::jobs`] |
+/// | `GET /v1/stats` | `operate`, `read_all` | how many jobs stand where |
+/// | `POST /v1/execute` | `execute` | runs a job of another host: see [`Queue::push_to`](crate::Queue) |
 /// | `GET /v1/health` | none | whether to send requests here: 200 or 503 |
 /// | `GET /v1/openapi.json` | none | all of this for programs |
 ///

@@ -149,7 +149,7 @@ fn of_the_manager() -> Vec<Fixture> {
             "secret",
             Key::SECRET,
             Secret {
-                receipts: std::array::from_fn(|n| n as u8),
+                receipts: std::array::from_fn(|n| u8::try_from(n).unwrap()),
             },
         ),
     ]
