@@ -4,6 +4,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jobkeep_store::Timestamp;
 
+use crate::retry::millis;
 use crate::sync::Arc;
 
 /// No span is longer where one is added to an instant of the operating system, which would overflow on some of
@@ -25,11 +26,9 @@ pub(crate) const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60
 pub(crate) struct Steady(pub(crate) u64);
 
 impl Steady {
+    /// So much later, to the next millisecond: what is to come after a span does not come before it.
     pub(crate) fn after(self, span: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
-        )
+        Self(self.0.saturating_add(millis(span)))
     }
 
     /// How long it is after `earlier`; zero where it is not.
@@ -81,7 +80,7 @@ impl Clock {
         match self {
             Self::System { start, start_wall } => Now {
                 wall: wall(),
-                steady: Steady(start_wall.0).after(start.elapsed()),
+                steady: Steady(start_wall.after(start.elapsed()).0),
             },
             #[cfg(feature = "testing")]
             Self::Manual(clock) => clock.now(),

@@ -56,8 +56,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     /// Attempts, backoff, queue and priority: see [`Policy::new`] for the defaults.
     const POLICY: Policy = Policy::new();
 
-    /// Whether a job of this type may be created over HTTP, by a host that serves that: `true` by
-    /// default. Where it is `false`, such a host has to allow it in so many words.
+    /// Whether a job of this type may come over HTTP to a host that serves that, to be queued or to be run
+    /// for another host: `true` by default. Where it is `false`, such a host has to allow it in so many words.
     const REMOTE: bool = true;
 
     /// What a successful run returns; `()` where nothing is. An attempt that returns what does not come

@@ -77,7 +77,7 @@ impl<J: Job> NewJob<J> {
     }
 
     /// Not before `delay` has passed, counted by the monotonic clock while the process lives.
-    /// Rounded down to milliseconds. The last of `delay` and `run_at` counts.
+    /// Rounded up to milliseconds. The last of `delay` and `run_at` counts.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.start = Start::After(delay);
         self

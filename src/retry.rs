@@ -52,7 +52,7 @@ impl Policy {
 
     /// The longest wait after the first attempt and after any attempt. Before the attempt after the
     /// n-th a job waits a random part of `min(base * 2^(n-1), cap)`, which is the *full jitter* of
-    /// Marc Brooker's "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015). Rounded down
+    /// Marc Brooker's "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015). Rounded up
     /// to milliseconds; a `base` of zero retries at once.
     pub const fn backoff(mut self, base: Duration, cap: Duration) -> Self {
         self.backoff = backoff(base, cap);
@@ -60,7 +60,7 @@ impl Policy {
     }
 
     /// How long an attempt may take; else [`Queue::timeout`](crate::Queue::timeout) says it, and where
-    /// nobody does, as long as it likes. Rounded down to milliseconds; zero means as long as it likes,
+    /// nobody does, as long as it likes. Rounded up to milliseconds; zero means as long as it likes,
     /// whatever the queue says.
     ///
     /// When the time is over, [`Context::is_cancelled`](crate::Context::is_cancelled) says so to the
@@ -107,12 +107,19 @@ pub(crate) const fn backoff(base: Duration, cap: Duration) -> Backoff {
     }
 }
 
+/// Rounded up, because zero means something of its own in most places, and at most as much as fits, which is
+/// half a billion years.
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "half a billion years fit; `try_from` is not const"
+    reason = "it is compared before; `try_from` is not const"
 )]
 pub(crate) const fn millis(span: Duration) -> u64 {
-    span.as_millis() as u64
+    let millis = span.as_nanos().div_ceil(1_000_000);
+    if millis > u64::MAX as u128 {
+        u64::MAX
+    } else {
+        millis as u64
+    }
 }
 
 /// The wait after the `attempt`-th attempt: full jitter drawn from `seed`, so that the same seed
@@ -173,6 +180,21 @@ mod tests {
     fn the_same_seed_gives_the_same_wait() {
         assert_eq!(delay(BACKOFF, 3, 42), delay(BACKOFF, 3, 42));
         assert_ne!(delay(BACKOFF, 3, 42), delay(BACKOFF, 3, 43));
+    }
+
+    #[test]
+    fn a_span_is_rounded_up_to_milliseconds_and_never_wraps() {
+        for (span, expected) in [
+            (Duration::ZERO, 0),
+            (Duration::from_nanos(1), 1),
+            (Duration::from_micros(900), 1),
+            (Duration::from_millis(1), 1),
+            (Duration::from_nanos(1_000_001), 2),
+            (Duration::from_secs(1 << 61), u64::MAX),
+            (Duration::MAX, u64::MAX),
+        ] {
+            assert_eq!(millis(span), expected, "{span:?}");
+        }
     }
 
     #[test]

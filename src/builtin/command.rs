@@ -21,8 +21,8 @@ pub const GRACE: Duration = Duration::from_secs(5);
 
 /// Runs a program, without a shell. Exit code 0 is success; every other end is an error, tried again by the
 /// policy. A host runs such jobs where it registers them with
-/// [`Builder::commands`](crate::Builder::commands), and over HTTP they cannot be created unless the host
-/// allows it in so many words.
+/// [`Builder::commands`](crate::Builder::commands), and over HTTP they do not come unless the host allows
+/// it in so many words.
 ///
 /// ```
 /// use std::time::Duration;
@@ -30,7 +30,7 @@ pub const GRACE: Duration = Duration::from_secs(5);
 /// use jobkeep::{Manager, MemoryStore};
 ///
 /// let manager = Manager::builder(MemoryStore::new())
-///     .commands(Commands::of(["/bin/sh"]))
+///     .commands(Commands::of(["/bin/sh"]).variables(["NAME"]))
 ///     .start()?;
 /// let greet = Command::new("/bin/sh")
 ///     .arguments(["-c", "echo Hello, $NAME"])
@@ -52,15 +52,16 @@ pub const GRACE: Duration = Duration::from_secs(5);
 /// # What the program sees
 ///
 /// Its arguments, an environment of nothing but what the job names, and an empty standard input. It is the
-/// leader of a process group of its own.
+/// leader of a process group of its own. A job may name the variables alone that its host lets it set, which
+/// are none by default: [`Commands::variables`].
 ///
 /// # Its end
 ///
 /// When its time-out is over, when somebody cancels the job, when an attempt outlasts its own
 /// [time-out](crate::Policy::timeout), and when the manager ends, the whole group gets `SIGTERM`, and
 /// `SIGKILL` after [`GRACE`] (5 seconds). When the program has ended, however it did, what is left of its group
-/// is killed at once; what left the group is not, and what it writes from then on is lost. A process of the
-/// host's that dies leaves the program running, and the next attempt may run beside it.
+/// is killed at once, and buried where the host is the one to do that (as process 1 of a container); what left
+/// the group is not, and what it writes from then on is lost. A process of the host's that dies leaves the program running, and the next attempt may run beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Command {
@@ -115,7 +116,8 @@ impl Command {
         self
     }
 
-    /// Sets a variable of its environment, which is empty by default.
+    /// Sets a variable of its environment, which is empty by default. It must be one that the host lets jobs
+    /// set: [`Commands::variables`].
     pub fn variable(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.environment.insert(name.into(), value.into());
         self
@@ -127,7 +129,7 @@ impl Command {
         self
     }
 
-    /// How long it may run; as long as it likes by default, and where this is zero. Rounded down to
+    /// How long it may run; as long as it likes by default, and where this is zero. Rounded up to
     /// milliseconds.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout_ms = millis(timeout);

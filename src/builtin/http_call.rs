@@ -136,7 +136,7 @@ impl HttpCall {
     }
 
     /// How long it may take with all its redirects: 30 seconds by default. Zero means as long as it likes.
-    /// Rounded down to milliseconds.
+    /// Rounded up to milliseconds.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout_ms = millis(timeout);
         self

@@ -63,7 +63,7 @@ codes! {
     Lost = 410 "lost";
     /// Body, batch, payload or key is beyond its limit.
     TooLarge = 413 "too_large";
-    /// The body is not declared as JSON.
+    /// The body is not declared as JSON, or comes compressed.
     NotJson = 415 "not_json";
     /// The receipt is of another server.
     OtherServer = 421 "other_server";
@@ -73,7 +73,7 @@ codes! {
     UnknownQueue = 422 "unknown_queue";
     /// The payload does not decode to the registered type.
     Undecodable = 422 "undecodable";
-    /// Jobs of this name are not created over HTTP here.
+    /// Jobs of this name are not taken over HTTP here.
     NotRemote = 422 "not_remote";
     /// The token creates faster than it may.
     TooMany = 429 "too_many";

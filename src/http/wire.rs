@@ -4,10 +4,38 @@
 //! is left out. Requests with fields that nobody knows are refused, so that a misspelt option is no
 //! silent default; answers may gain fields.
 
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{Durability, Priority};
+
+/// What comes as an object and as nothing else: serde would also take the fields in their order, as a list.
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<fn() -> T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(fields)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(Fields(PhantomData))
+    }
+}
 
 /// A job to be created.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -37,7 +65,11 @@ pub(super) struct NewJob {
     pub(super) run_at_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) max_attempts: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        default,
+        deserialize_with = "backoff"
+    )]
     pub(super) backoff: Option<Backoff>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) timeout_ms: Option<u64>,
@@ -53,6 +85,11 @@ fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Box<RawValue>>, D
     Box::deserialize(value).map(Some)
 }
 
+fn backoff<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Backoff>, D::Error> {
+    let object = Option::deserialize(value)?;
+    Ok(object.map(|Object(backoff)| backoff))
+}
+
 /// How far apart attempts are.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -65,7 +102,13 @@ pub(super) struct Backoff {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Batch {
+    #[serde(deserialize_with = "objects")]
     pub(super) jobs: Vec<NewJob>,
+}
+
+fn objects<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<NewJob>, D::Error> {
+    let jobs = Vec::<Object<NewJob>>::deserialize(value)?;
+    Ok(jobs.into_iter().map(|Object(job)| job).collect())
 }
 
 /// A job that was accepted.

@@ -33,8 +33,14 @@ fn run_by(commands: Commands, command: Command) -> Completed<Command> {
     manager.wait(&receipt, PATIENCE).unwrap()
 }
 
+/// What the host of these tests allows.
+fn allowed() -> Commands {
+    let variables = ["CODE", "ONE", "TWO", "HEARD", "SILENT", "LAST"];
+    Commands::of([SHELL]).variables(variables)
+}
+
 fn run(command: Command) -> Completed<Command> {
-    run_by(Commands::of([SHELL]), command)
+    run_by(allowed(), command)
 }
 
 fn output(command: Command) -> CommandOutput {
@@ -129,6 +135,72 @@ fn the_environment_is_what_the_job_names() {
         .collect();
     variables.sort_unstable();
     assert_eq!(variables, ["ONE=1", "TWO=a b"]);
+}
+
+#[test]
+fn a_variable_that_the_host_does_not_let_jobs_set_is_refused_for_good() {
+    let named = shell("exit 0")
+        .variable("ONE", "1")
+        .variable("PATH", "/tmp");
+    assert_failed(
+        &run(named.clone()),
+        Reason::Permanent,
+        "run `/bin/sh`: this host does not let jobs set the variable `PATH`: name it in \
+         `Commands::variables`",
+    );
+    let none = run_by(Commands::of([SHELL]), shell("exit 0").variable("ONE", ""));
+    assert_eq!(failure(&none).0, Reason::Permanent);
+    let more = allowed().variables(["PATH"]);
+    assert!(run_by(more, named).output().is_ok());
+}
+
+/// Set in a process that takes in orphans, as process 1 of a container does.
+#[cfg(target_os = "linux")]
+const REAPER: &str = "JOBKEEP_TAKES_IN_ORPHANS";
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_program_leaves_is_buried_by_the_process_that_takes_in_orphans() {
+    if std::env::var_os(REAPER).is_some() {
+        leave_orphans();
+        return;
+    }
+    // Whose children are whose, no other test is to notice.
+    let name = "commands::what_a_program_leaves_is_buried_by_the_process_that_takes_in_orphans";
+    let status = process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name])
+        .env(REAPER, "1")
+        .status();
+    assert!(status.unwrap().success());
+}
+
+#[cfg(target_os = "linux")]
+fn leave_orphans() {
+    let own = rustix::process::getpid();
+    rustix::process::set_child_subreaper(Some(own)).unwrap();
+    for _ in 0..10 {
+        run(shell("sleep 600 & sleep 600 &")).into_output().unwrap();
+    }
+    // All were killed; each is there until it is buried.
+    while children() > 0 {
+        std::thread::yield_now();
+    }
+}
+
+/// How many this process has, the dead that are not buried included.
+#[cfg(target_os = "linux")]
+fn children() -> usize {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    let of_one = |thread: std::io::Result<std::fs::DirEntry>| {
+        let children = thread.ok()?.path().join("children");
+        Some(
+            std::fs::read_to_string(children)
+                .ok()?
+                .split_whitespace()
+                .count(),
+        )
+    };
+    threads.filter_map(of_one).sum()
 }
 
 #[test]
@@ -277,7 +349,7 @@ const DEAF: &str = "trap 'echo asked >&9' TERM; echo ready >&9; while :; do read
 #[test]
 fn a_time_out_ends_a_program_that_forks_and_ignores_sigterm() {
     let (pipes, clock) = (Pipes::new(), ManualClock::new());
-    let manager = manager(&clock, Commands::of([SHELL]));
+    let manager = manager(&clock, allowed());
     let command = pipes
         .command(&format!("{DEAF_CHILD} {DEAF}"))
         .timeout(SECOND);
@@ -299,7 +371,7 @@ fn a_time_out_ends_a_program_that_forks_and_ignores_sigterm() {
 #[test]
 fn a_program_may_end_by_itself_within_the_grace() {
     let (pipes, clock) = (Pipes::new(), ManualClock::new());
-    let manager = manager(&clock, Commands::of([SHELL]));
+    let manager = manager(&clock, allowed());
     let polite = "trap 'echo bye; exit 7' TERM; echo ready >&9; while :; do read x <&8; done";
     let command = pipes
         .command(&format!("{DEAF_CHILD} {polite}"))
@@ -320,7 +392,7 @@ fn a_program_may_end_by_itself_within_the_grace() {
 #[test]
 fn a_cancelled_job_ends_its_program() {
     let (pipes, clock) = (Pipes::new(), ManualClock::new());
-    let manager = manager(&clock, Commands::of([SHELL]));
+    let manager = manager(&clock, allowed());
     let command = pipes.command(&format!("{DEAF_CHILD} {DEAF}"));
     let receipt = manager.enqueue(command).unwrap();
     let mut heard = pipes.listen();
@@ -336,7 +408,7 @@ fn a_cancelled_job_ends_its_program() {
 #[test]
 fn the_time_out_of_an_attempt_ends_its_program_too() {
     let (pipes, clock) = (Pipes::new(), ManualClock::new());
-    let manager = manager(&clock, Commands::of([SHELL]));
+    let manager = manager(&clock, allowed());
     let job = NewJob::new(pipes.command(DEAF)).timeout(SECOND).attempts(1);
     let receipt = manager.enqueue(job).unwrap();
     let mut heard = pipes.listen();
@@ -352,7 +424,7 @@ fn the_time_out_of_an_attempt_ends_its_program_too() {
 #[test]
 fn what_a_program_leaves_behind_is_ended_with_it() {
     let pipes = Pipes::new();
-    let manager = manager(&ManualClock::new(), Commands::of([SHELL]));
+    let manager = manager(&ManualClock::new(), allowed());
     // The child has the output open.
     let receipt = manager
         .enqueue(pipes.command(&format!("{DEAF_CHILD} echo done")))
@@ -366,7 +438,7 @@ fn what_a_program_leaves_behind_is_ended_with_it() {
 #[test]
 fn a_process_that_left_the_group_holds_no_job_up() {
     let pipes = Pipes::new();
-    let manager = manager(&ManualClock::new(), Commands::of([SHELL]));
+    let manager = manager(&ManualClock::new(), allowed());
     let child = "echo gone >&8; echo ready >&9; read x <\"$LAST\"; echo lived >&9";
     let script = format!("setsid {SHELL} -c '{child}' & read y <&8; echo done");
     let receipt = manager.enqueue(pipes.command(&script)).unwrap();

@@ -65,6 +65,7 @@ mod retention;
 mod retrying;
 mod showing;
 mod shutdown;
+mod spans;
 mod starting;
 mod submitting;
 mod suspecting;

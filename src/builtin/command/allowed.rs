@@ -13,17 +13,28 @@ const KEEP_BYTES: usize = 64 * 1024;
 #[derive(Clone, Debug)]
 pub struct Commands {
     programs: Vec<String>,
+    variables: Vec<String>,
     pub(super) keep_bytes: usize,
 }
 
 impl Commands {
     /// Allows the programs at these absolute paths, exactly as jobs name them, and no others. A program that
-    /// runs what its arguments say, as a shell does, allows everything.
+    /// runs what its arguments say, as a shell does, allows everything. Its environment is empty, unless
+    /// [`variables`](Self::variables) may be set.
     pub fn of<P: Into<String>>(programs: impl IntoIterator<Item = P>) -> Self {
         Self {
             programs: programs.into_iter().map(Into::into).collect(),
+            variables: Vec::new(),
             keep_bytes: KEEP_BYTES,
         }
+    }
+
+    /// Lets jobs set these variables of a program's environment, which are none by default. What a variable
+    /// makes of a program is for you to know: shells, loaders and interpreters run what some of them name
+    /// (`LD_PRELOAD`, `BASH_ENV`, `PATH`, `PYTHONPATH`), so whoever may set such a one runs what they like.
+    pub fn variables<V: Into<String>>(mut self, names: impl IntoIterator<Item = V>) -> Self {
+        self.variables.extend(names.into_iter().map(Into::into));
+        self
     }
 
     /// How many bytes of standard output and of standard error are kept, each: 64 KiB by default, the last
@@ -36,6 +47,14 @@ impl Commands {
 
     pub(super) fn allow(&self, program: &str) -> bool {
         self.programs.iter().any(|allowed| allowed == program)
+    }
+
+    /// The first of these variables that jobs may not set.
+    pub(super) fn forbidden<'a>(
+        &self,
+        mut names: impl Iterator<Item = &'a String>,
+    ) -> Option<&'a String> {
+        names.find(|name| !self.variables.contains(name))
     }
 
     fn faults(&self) -> impl Iterator<Item = String> {

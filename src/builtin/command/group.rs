@@ -7,9 +7,12 @@
 
 use std::io;
 use std::process::{Child, ExitStatus};
+use std::thread;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group, waitid, waitpgid,
+};
 
 use super::GRACE;
 use crate::Context;
@@ -52,18 +55,46 @@ impl Group {
     pub(super) fn end(mut self) -> io::Result<ExitStatus> {
         self.signal(Signal::KILL);
         let status = self.child.wait();
-        // The number is free from here on.
-        self.leader = None;
+        // The number is free from here on, unless others of the group are still to be buried.
+        if let Some(leader) = self.leader.take() {
+            bury_the_others(leader);
+        }
         status
+    }
+}
+
+/// Buries what the program left, where those became children of this process: it is process 1 of a container,
+/// or was told to take in orphans. Elsewhere there are none.
+fn bury_the_others(leader: Pid) {
+    let bury = move |options| {
+        loop {
+            match waitpgid(leader, options) {
+                Ok(Some(_)) | Err(Errno::INTR) => {}
+                Ok(None) => break true,
+                Err(_) => break false,
+            }
+        }
+    };
+    if bury(WaitOptions::NOHANG) {
+        // They were killed, and take a moment to die; one that stands in the kernel may take longer than a
+        // worker should wait.
+        let wait = move || {
+            bury(WaitOptions::empty());
+        };
+        // Without a thread they stay until this process ends.
+        let _ = thread::Builder::new()
+            .name(format!("command-{leader}-burial"))
+            .spawn(wait);
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if self.leader.is_some() {
+        if let Some(leader) = self.leader {
             self.signal(Signal::KILL);
             // Nobody is left to be told.
             let _ = self.child.wait();
+            bury_the_others(leader);
         }
     }
 }

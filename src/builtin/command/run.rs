@@ -28,6 +28,12 @@ impl Command {
                 self.refused("this host does not allow the program: name it in `Commands::of`")
             );
         }
+        if let Some(variable) = allowed.forbidden(self.environment.keys()) {
+            let text = format!(
+                "this host does not let jobs set the variable `{variable}`: name it in `Commands::variables`"
+            );
+            return Err(self.refused(&text));
+        }
         if let Some(directory) = &self.directory
             && !Path::new(directory).is_absolute()
         {

@@ -15,7 +15,7 @@ use super::guard::Guard;
 use super::hop::Hop;
 use super::{HttpAnswer, HttpCall, HttpCalls, REDIRECTS};
 use crate::builtin::Content;
-use crate::clock::{Clock, Steady, Wake};
+use crate::clock::{Clock, FOREVER, Steady, Wake};
 use crate::sync::Arc;
 use crate::{Context, JobError};
 
@@ -106,7 +106,7 @@ impl Time {
 
     fn left(&self) -> Option<Duration> {
         let (deadline, _) = self.limit?;
-        Some(deadline.since(self.clock.now().steady))
+        Some(deadline.since(self.clock.now().steady).min(FOREVER))
     }
 
     fn limit_ms(&self) -> u64 {

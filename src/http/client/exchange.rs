@@ -13,6 +13,7 @@ use ureq::{Agent, AsSendBody, Body, SendBody, Timeout};
 
 use super::super::problem::{Code, Problem};
 use super::lookup::Lookup;
+use crate::clock::FOREVER;
 
 /// Sends requests, over connections that are kept.
 pub(super) struct Exchange {
@@ -167,6 +168,7 @@ impl Exchange {
         within: Duration,
     ) -> Result<Response<Body>, ureq::Error> {
         let request = self.agent.configure_request(request);
+        let within = within.min(FOREVER);
         self.agent.run(request.timeout_global(Some(within)).build())
     }
 

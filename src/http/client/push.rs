@@ -192,9 +192,12 @@ fn refused(answer: &Answer) -> Carried {
             let why = format!("{told} came: {detail}");
             return Carried::Unknown { why };
         }
-        Code::Busy | Code::UnknownName | Code::Undecodable | Code::Malformed | Code::TooLarge => {
-            Refusal::OfThisJob
-        }
+        Code::Busy
+        | Code::UnknownName
+        | Code::NotRemote
+        | Code::Undecodable
+        | Code::Malformed
+        | Code::TooLarge => Refusal::OfThisJob,
         _ => Refusal::OfAll,
     };
     let why = format!("refused with {told}: {detail}");

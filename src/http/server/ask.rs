@@ -32,7 +32,7 @@ pub(super) async fn job(
     headers: HeaderMap,
 ) -> Result<Response<Body>, Refusal> {
     host.tokens.check(&headers, &[Role::Read, Role::ReadAll])?;
-    let receipt = host.receipt(&receipt)?;
+    let (receipt, patience) = (host.receipt(&receipt?)?, patience?);
     let manager = &host.manager;
     let refused = |error| host.refusal_about(&receipt, &error);
     let mut finished = manager.look(&receipt).map_err(refused)?;

@@ -20,6 +20,12 @@ impl Host {
                 "the body is to be declared as `content-type: application/json`",
             ));
         }
+        if !is_plain(request.headers()) {
+            return Err(Refusal::new(
+                Code::NotJson,
+                "the body is to come as it is, without a `content-encoding`",
+            ));
+        }
         let (limit, body) = (self.limits.body, request.into_body());
         let too_large = format_args!("the body is larger than {limit} bytes").to_string();
         // Before it is asked for: who waits to hear that it may come need not send it.
@@ -53,6 +59,14 @@ fn is_json(headers: &HeaderMap) -> bool {
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     kind.eq_ignore_ascii_case("application/json")
+}
+
+/// It is not compressed, nor anything else.
+fn is_plain(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// The body as what it is to be.

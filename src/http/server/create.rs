@@ -28,7 +28,7 @@ pub(super) async fn one(
     request: Request<Body>,
 ) -> Result<Response<Body>, Refusal> {
     let drafts = host.drafts(request, |host, body| {
-        let job = read(body, host.limits.depth)?;
+        let wire::Object(job) = read(body, host.limits.depth)?;
         Ok(vec![host.draft(job)?])
     });
     let receipts = host.accept(drafts.await?).await?;
@@ -44,7 +44,7 @@ pub(super) async fn batch(
     request: Request<Body>,
 ) -> Result<Response<Body>, Refusal> {
     let drafts = host.drafts(request, |host, body| {
-        let batch: wire::Batch = read(body, host.limits.depth)?;
+        let wire::Object(batch) = read::<wire::Object<wire::Batch>>(body, host.limits.depth)?;
         let drafts = batch
             .jobs
             .into_iter()
@@ -100,6 +100,19 @@ impl Host {
         accepted.map_err(|error| self.refusal(&error))
     }
 
+    /// Jobs of this name are taken over HTTP, whether they are to be queued here or run at once.
+    pub(super) fn may_come(&self, name: &str) -> Result<(), Refusal> {
+        let registry = &self.manager.shared().registry;
+        let mut names = registry.names(name).unwrap_or_default().iter();
+        if registry.is_remote(name) || names.any(|name| self.allowed.contains(*name)) {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            Code::NotRemote,
+            format_args!("jobs {name:?} are not taken over HTTP here"),
+        ))
+    }
+
     /// The job, decoded as its registered type, with its options.
     fn draft(&self, job: wire::NewJob) -> Result<Draft, Refusal> {
         let wire::NewJob {
@@ -121,14 +134,7 @@ impl Host {
                 format_args!("no job type is registered under the name {name:?}"),
             )
         })?;
-        let registry = &self.manager.shared().registry;
-        let mut names = registry.names(name).unwrap_or_default().iter();
-        if !registry.is_remote(name) && !names.any(|name| self.allowed.contains(*name)) {
-            return Err(Refusal::new(
-                Code::NotRemote,
-                format_args!("jobs {name:?} are not created over HTTP here"),
-            ));
-        }
+        self.may_come(name)?;
         let draft = |codec, bytes: &[u8]| {
             let drafted = runtime::catch(|| handler.draft(codec, bytes, job.key.as_deref()));
             drafted.unwrap_or_else(|_| Err("the type's own decoder panics over it".into()))

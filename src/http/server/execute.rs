@@ -28,7 +28,15 @@ pub(super) async fn execute(
     host.tokens.check(request.headers(), &[Role::Execute])?;
     let body = host.body(request).await?;
     let depth = host.limits.depth;
-    let foreign = decoded(body, move |body| foreign(read(body, depth)?)).await?;
+    let call = move |body: &[u8]| {
+        let wire::Object(call) = read(body, depth)?;
+        foreign(call)
+    };
+    let foreign = decoded(body, call).await?;
+    // A name that nobody runs here is refused by the executors.
+    if host.manager.shared().registry.knows(&foreign.name) {
+        host.may_come(&foreign.name)?;
+    }
     let codec = foreign.codec;
     let (done, answered) = oneshot::channel();
     let begun = host.manager.shared().execute_now(foreign, move |answer| {

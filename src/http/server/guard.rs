@@ -142,6 +142,8 @@ impl Tokens {
 /// What stands behind the name of the scheme, however that is written.
 fn bearer(value: &HeaderValue) -> Option<&[u8]> {
     let (scheme, token) = value.as_bytes().split_at_checked(7)?;
+    // RFC 9110: one space or more.
+    let token = token.trim_ascii_start();
     scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
 }
 
@@ -164,12 +166,12 @@ impl Token {
         let passed = u64::try_from(now.since(spent.at).as_millis()).unwrap_or(u64::MAX);
         let debt = spent.debt.saturating_sub(passed.saturating_mul(per_second));
         *spent = Spent { debt, at: now };
-        let room = most.saturating_sub(debt);
-        if cost.min(most) <= room {
+        // The debt of a batch beyond the burst is above all of it.
+        let missing = debt.saturating_add(cost.min(most)).saturating_sub(most);
+        if missing == 0 {
             spent.debt = debt.saturating_add(cost);
             return Ok(());
         }
-        let missing = cost.min(most) - room;
         let seconds = missing.div_ceil(per_second * 1_000);
         let told =
             format_args!("this token may create {per_second} jobs a second and {burst} at once");

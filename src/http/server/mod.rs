@@ -101,7 +101,7 @@ use watched::{Log, watched};
 /// | [`create_rate`](Self::create_rate) of a token | none |
 /// | jobs of one batch, of one page | 10,000, 1,000; fixed |
 ///
-/// A job type may say that it is not [created over HTTP](crate::Job::REMOTE); [`allow`](Self::allow) lifts
+/// A job type may say that it does not [come over HTTP](crate::Job::REMOTE); [`allow`](Self::allow) lifts
 /// that.
 pub struct Server {
     manager: Manager,
@@ -116,7 +116,7 @@ pub struct Server {
 struct Host {
     manager: Manager,
     tokens: Tokens,
-    /// Names of jobs that are created here though their types say otherwise.
+    /// Names of jobs that are taken here though their types say otherwise.
     allowed: BTreeSet<String>,
     limits: Limits,
     log: Option<Log>,
@@ -175,10 +175,10 @@ impl Server {
         self
     }
 
-    /// Lets jobs of the type with this name, or once with it ([`Job::ALIASES`](crate::Job::ALIASES)), be
-    /// created over HTTP, though their type says that it is not to be
-    /// ([`Job::REMOTE`](crate::Job::REMOTE)): whoever may create jobs may then have this host do what they
-    /// do.
+    /// Takes jobs of the type with this name, or once with it ([`Job::ALIASES`](crate::Job::ALIASES)), over
+    /// HTTP, to be queued and to be executed, though their type says that they are not to come so
+    /// ([`Job::REMOTE`](crate::Job::REMOTE)): whoever may create or execute jobs may then have this host do
+    /// what they do.
     pub fn allow(mut self, name: impl Into<String>) -> Self {
         self.allowed.insert(name.into());
         self
@@ -227,10 +227,10 @@ fn routes(host: &Arc<Host>) -> Router {
         .route("/v1/jobs/{receipt}/cancel", post(operate::cancel))
         .route("/v1/jobs/{receipt}/retry", post(operate::retry))
         .route("/v1/execute", post(execute::execute))
-        .route("/v1/health", get(watch::health))
+        .route("/v1/health", get(watch::health).options(watch::health))
         .route("/v1/stats", get(watch::stats))
         .route("/v1/openapi.json", get(description))
-        .fallback(async || Refusal::new(Code::NoSuchPath, "there is no such path"))
+        .fallback(watch::elsewhere)
         .method_not_allowed_fallback(async || {
             Refusal::new(Code::MethodNotAllowed, "the path does not take this method")
         })

@@ -23,7 +23,7 @@ pub(super) async fn cancel(
     Named(receipt): Named,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Refusal> {
-    host.act(&headers, &receipt, Manager::cancel_awaited).await
+    host.act(&headers, receipt, Manager::cancel_awaited).await
 }
 
 /// `POST /v1/jobs/{receipt}/retry`
@@ -32,7 +32,7 @@ pub(super) async fn retry(
     Named(receipt): Named,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Refusal> {
-    host.act(&headers, &receipt, Manager::retry_awaited).await
+    host.act(&headers, receipt, Manager::retry_awaited).await
 }
 
 /// `DELETE /v1/jobs/{receipt}`
@@ -41,7 +41,7 @@ pub(super) async fn remove(
     Named(receipt): Named,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Refusal> {
-    host.act(&headers, &receipt, Manager::remove_awaited).await
+    host.act(&headers, receipt, Manager::remove_awaited).await
 }
 
 #[derive(Debug, Deserialize)]
@@ -67,7 +67,7 @@ pub(super) async fn list(
         state,
         after,
         limit,
-    } = listing;
+    } = listing?;
     let limit = limit.unwrap_or(100);
     if !(1..=MOST).contains(&limit) {
         let told = format_args!("`limit` is 1 to {MOST}");
@@ -92,11 +92,11 @@ impl Host {
     async fn act(
         &self,
         headers: &HeaderMap,
-        receipt: &str,
+        receipt: Result<String, Refusal>,
         act: fn(&Manager, &Receipt) -> Result<Awaited<()>, Error>,
     ) -> Result<Response<Body>, Refusal> {
         self.tokens.check(headers, &[Role::Operate])?;
-        let receipt = self.receipt(receipt)?;
+        let receipt = self.receipt(&receipt?)?;
         let answer = match act(&self.manager, &receipt) {
             Ok(asked) => asked.await,
             Err(refused) => Err(refused),

@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, Request, Version, header};
+use axum::response::IntoResponse;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::TokioIo;
@@ -183,11 +185,18 @@ impl Accepting {
         let (open_now, kept) = (Arc::clone(&self.open), self.most / 4 * 3);
         let service = hyper::service::service_fn(move |request| {
             stage.works();
+            let is_named = is_named(&request);
             let (request, rest) = lend(request);
-            let (answer, stage) = (router.call(request), stage.clone());
+            let answer = is_named.then(|| router.call(request));
+            let stage = stage.clone();
             let is_crowded = open_now.load(Ordering::Relaxed) > kept;
             async move {
-                let mut answer = answer.await;
+                let mut answer = if let Some(answer) = answer {
+                    answer.await
+                } else {
+                    let told = "a request of HTTP/1.1 has one `host`";
+                    Ok(Refusal::new(Code::Malformed, told).into_response())
+                };
                 let is_read = rest.read().await;
                 if !is_read {
                     stage.leaves_the_rest();
@@ -224,6 +233,12 @@ impl Accepting {
             });
         }
     }
+}
+
+/// It names the host that it is for, and one only: RFC 9112, 3.2.
+fn is_named(request: &Request<Incoming>) -> bool {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11)
 }
 
 /// The client has gone already: the next one may be there.

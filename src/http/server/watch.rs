@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
 
+use super::super::problem::Code;
 use super::super::wire;
 use super::answer::{Refusal, json};
 use super::guard::Role;
@@ -46,6 +47,18 @@ pub(super) async fn health(State(host): State<Arc<Host>>) -> Response<Body> {
         StatusCode::SERVICE_UNAVAILABLE
     };
     json(status, &health)
+}
+
+/// Every other path. `OPTIONS /` is what HAProxy asks where it is not told what to ask for.
+pub(super) async fn elsewhere(
+    state: State<Arc<Host>>,
+    request: Request<Body>,
+) -> Result<Response<Body>, Refusal> {
+    let is_check = request.method() == Method::OPTIONS && matches!(request.uri().path(), "/" | "*");
+    if is_check {
+        return Ok(health(state).await);
+    }
+    Err(Refusal::new(Code::NoSuchPath, "there is no such path"))
 }
 
 /// `GET /v1/stats`

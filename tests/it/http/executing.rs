@@ -252,6 +252,44 @@ fn what_is_no_call_is_refused_and_nothing_runs() {
 }
 
 #[test]
+fn what_is_not_to_come_over_http_is_not_run_for_other_hosts_either() {
+    #[derive(Serialize, Deserialize)]
+    struct Local;
+    impl Job for Local {
+        const NAME: &'static str = "local";
+        const ALIASES: &'static [&'static str] = &["inside"];
+        const REMOTE: bool = false;
+        type Output = ();
+    }
+    let manager = Manager::builder(MemoryStore::new())
+        .handle::<Local>(|_, _| Ok(()))
+        .executors(1)
+        .start()
+        .unwrap();
+    let host = |allow: &str| {
+        started(&manager, |server| {
+            server.token("execute-it", [Role::Execute]).allow(allow)
+        })
+    };
+    let call = |name| call("00000000000000000000000000000001", 1, name, &Value::Null);
+    let told = host("another");
+    for name in ["local", "inside"] {
+        let answer = execute(&told, &call(name));
+        assert_eq!(
+            (answer.status, &answer.body["code"]),
+            (422, &json!("not_remote"))
+        );
+    }
+    assert_eq!(execute(&host("local"), &call("local")).status, 200);
+    // The queue that pushes such a job puts it off, and no other one.
+    let builder = pusher(default().push_to(to(&told))).clock(ManualClock::new());
+    let pushes = builder.start().unwrap();
+    let receipt = pushes.enqueue(Local).unwrap();
+    let why = put_off(&pushes, &receipt.untyped().typed());
+    assert!(why.starts_with("refused with 422 (not_remote): "), "{why}");
+}
+
+#[test]
 fn a_queue_that_pushes_to_what_is_no_address_is_a_fault() {
     let open = Push::new("http://example.org").token("s3cret");
     assert!(!format!("{open:?}").contains("s3cret"));

@@ -89,7 +89,8 @@ fn two_tokens_are_valid_while_one_takes_the_place_of_the_other() {
             "POST",
             "/v1/jobs",
             // The name of a scheme may be written in any case.
-            &bearer(token).replace("Bearer", "bEARER"),
+            // And one space or more stands behind it.
+            &bearer(token).replace("Bearer", "bEARER "),
             ECHO,
         );
         assert_eq!(answer.status, 201);
@@ -169,6 +170,52 @@ fn a_token_creates_no_faster_than_it_may() {
     assert_eq!(post(to, "/v1/jobs", ECHO).status, 429);
     let counts = manager.counts().unwrap();
     assert_eq!(counts.succeeded + counts.ready + counts.running, 9);
+}
+
+#[test]
+fn after_the_time_that_a_refusal_names_the_same_request_is_accepted() {
+    for (rate, burst, jobs) in [(5, 10, 500), (1, 1, 3), (7, 3, 2), (1_000, 10, 9_999)] {
+        let clock = ManualClock::new();
+        let manager = Manager::builder(MemoryStore::new())
+            .clock(clock.clone())
+            .register::<Echo>()
+            .start()
+            .unwrap();
+        let told = started(&manager, |server| server.create_rate(rate, burst));
+        let batch = |jobs: usize| {
+            let jobs = vec![ECHO; jobs].join(",");
+            let body = format!(r#"{{"jobs":[{jobs}]}}"#);
+            post(told.serving.address(), "/v1/batches", &body)
+        };
+        assert_eq!(batch(jobs).status, 201);
+        for jobs in [jobs, 1, jobs] {
+            let mut answer = batch(jobs);
+            if answer.status == 429 {
+                let wait = answer.body["retry_after"].as_u64().unwrap();
+                assert!(wait > 0);
+                clock.advance(Duration::from_secs(wait - 1));
+                assert_eq!(batch(jobs).status, 429, "{rate} {burst} {jobs}: too long");
+                clock.advance(Duration::from_secs(1));
+                answer = batch(jobs);
+            }
+            assert_eq!(answer.status, 201, "{rate} {burst} {jobs}: {answer:?}");
+        }
+    }
+}
+
+#[test]
+fn a_stranger_learns_nothing_of_parameters_and_receipts() {
+    let told = started(&manager(), |server| server.token("looks", [Role::Read]));
+    for path in [
+        "/v1/jobs?x",
+        "/v1/jobs?state=gone",
+        "/v1/jobs/x",
+        "/v1/jobs/%ff",
+        "/v1/jobs/x?wait_ms=abc",
+    ] {
+        let answer = get(told.serving.address(), path);
+        assert_eq!(answer.body["code"], "unauthorized", "{path}");
+    }
 }
 
 #[test]

@@ -129,6 +129,83 @@ fn what_is_no_request_to_create_a_job_is_refused_with_its_code() {
 }
 
 #[test]
+fn what_is_to_be_an_object_is_no_list() {
+    let (manager, told) = host(Server::open);
+    let to = told.serving.address();
+    let job = r#"["echo",{"text":"a"},null,null,null,null,null,null,null,null,null,null]"#;
+    let call = r#"["00000000000000000000000000000001",1,"0000000000000001-1","echo",{"text":"a"},null,1,1]"#;
+    for (path, body) in [
+        ("/v1/jobs", job.into()),
+        ("/v1/jobs", "[]".into()),
+        ("/v1/batches", "[[]]".into()),
+        ("/v1/batches", format!(r#"{{"jobs":[{job}]}}"#)),
+        (
+            "/v1/jobs",
+            r#"{"name":"echo","payload":{"text":"a"},"backoff":[1,2]}"#.into(),
+        ),
+        ("/v1/execute", call.into()),
+    ] {
+        let answer = post(to, path, &body);
+        refused(&answer, 400, "malformed");
+        let detail = answer.body["detail"].as_str().unwrap();
+        let expected = "invalid type: sequence, expected a JSON object at line 1";
+        assert!(detail.starts_with(expected), "{body}: {detail}");
+    }
+    nothing_happened(&manager, &told);
+    let with = r#"{"name":"echo","payload":{"text":"a"},"backoff":{"base_ms":1,"cap_ms":2}}"#;
+    assert_eq!(post(to, "/v1/jobs", with).status, 201);
+}
+
+#[test]
+fn a_body_that_comes_compressed_is_refused_as_such() {
+    let (manager, told) = host(|server| server);
+    let send = |coding: &str| {
+        let headers = format!("content-type: application/json\r\ncontent-encoding: {coding}\r\n");
+        let body = r#"{"name":"echo","payload":{"text":"a"}}"#;
+        send(told.serving.address(), "POST", "/v1/jobs", &headers, body)
+    };
+    for coding in ["gzip", "br", "identity, gzip"] {
+        let answer = send(coding);
+        refused(&answer, 415, "not_json");
+        assert_eq!(
+            answer.body["detail"],
+            "the body is to come as it is, without a `content-encoding`"
+        );
+    }
+    nothing_happened(&manager, &told);
+    assert_eq!(send("identity").status, 201);
+}
+
+#[test]
+fn a_request_names_one_host() {
+    let (manager, told) = host(|server| server);
+    for hosts in ["", "host: jobs\r\nhost: jobs\r\n", "host: a\r\nhost: b\r\n"] {
+        let request = format!("GET /v1/health HTTP/1.1\r\n{hosts}connection: close\r\n\r\n");
+        let answer = exchange(told.serving.address(), request.as_bytes());
+        refused(&answer, 400, "malformed");
+    }
+    let old = exchange(told.serving.address(), b"GET /v1/health HTTP/1.0\r\n\r\n");
+    assert_eq!(old.status, 200);
+    nothing_happened(&manager, &told);
+}
+
+#[test]
+fn a_balancer_may_ask_for_the_health_by_options() {
+    let (manager, told) = host(|server| server);
+    let to = told.serving.address();
+    // As HAProxy asks where it is told nothing.
+    let bare = |status| assert_eq!(exchange(to, b"OPTIONS / HTTP/1.0\r\n\r\n").status, status);
+    bare(200);
+    for target in ["/", "*", "/v1/health"] {
+        assert_eq!(send(to, "OPTIONS", target, "", "").status, 200, "{target}");
+    }
+    refused(&send(to, "OPTIONS", "/v1", "", ""), 404, "no_such_path");
+    nothing_happened(&manager, &told);
+    manager.shutdown(LONG).unwrap();
+    bare(503);
+}
+
+#[test]
 fn a_body_that_is_not_declared_as_json_is_not_read() {
     let (manager, told) = host(|server| server);
     let body = r#"{"name":"echo","payload":{"text":"a"}}"#;

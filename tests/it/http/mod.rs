@@ -14,4 +14,4 @@ mod executing_lost;
 mod guarding;
 mod hostile;
 mod unread;
-mod wire;
+pub(crate) mod wire;
