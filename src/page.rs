@@ -89,7 +89,8 @@ impl ListedJob {
         }
     }
 
-    /// Its receipt: as good as the one that its acceptance gave.
+    /// Its receipt: as good as the one that its acceptance gave, whose text may be another, where the server
+    /// had another name then or the job was accepted as buffered.
     pub fn receipt(&self) -> &Receipt {
         &self.receipt
     }

@@ -116,8 +116,9 @@ use waiting::Waiting;
 /// and is not sent again where an answer was lost. Where a host buffers by default, its jobs from a client
 /// wait for their commit all the same.
 ///
-/// Looking at a job changes nothing, and is repeated as long as its caller's patience lasts. Cancelling,
-/// retrying and removing are sent once.
+/// Looking at a job changes nothing, and is repeated as long as its caller's patience lasts: also where a
+/// balancer says 404, as it may while hosts are exchanged, or 429. Cancelling, retrying and removing are sent
+/// once.
 ///
 /// # Connections
 ///

@@ -2,6 +2,7 @@ use std::sync::mpsc::channel;
 use std::thread::scope;
 use std::time::Duration;
 
+use data_encoding::BASE64URL_NOPAD;
 use jobkeep::http::Server;
 use jobkeep::testing::{Fault, FaultyStore, Lasting, Operation};
 use jobkeep::{
@@ -214,6 +215,20 @@ fn receipts_of_elsewhere_and_of_jobs_that_are_gone_are_told_apart() {
         let path = format!("/v1/jobs/{}", String::from_utf8(forged).unwrap());
         refused(&get(told.serving.address(), &path), 400, "bad_receipt");
     }
+    // The receipt of another job, made of the own one.
+    let others = manager.enqueue(echo()).unwrap();
+    let mut bytes = BASE64URL_NOPAD.decode(text.as_bytes()).unwrap();
+    bytes[26..34].copy_from_slice(&others.number().0.to_be_bytes());
+    let end = bytes.len() - 4;
+    let sum = crc32fast::hash(&bytes[..end]);
+    bytes[end..].copy_from_slice(&sum.to_be_bytes());
+    let made_up: Receipt<Echo> = BASE64URL_NOPAD.encode(&bytes).parse().unwrap();
+    assert_eq!(made_up.number(), others.number());
+    for (method, act_on) in calls {
+        let answer = act(&told, method, &made_up, act_on);
+        refused(&answer, 400, "bad_receipt");
+    }
+    assert_eq!(act(&told, "GET", &others, "").status, 200);
 }
 
 #[test]
