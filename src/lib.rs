@@ -137,8 +137,9 @@
 //! # When things go wrong
 //!
 //! - The process dies: the next [start](Builder::start) settles what was in flight as interrupted, with no
-//!   attempt spent, and it runs again. A job that was there at two such ends in a row runs
-//!   [alone](Builder::probation), and is parked if the process dies beside it again.
+//!   attempt spent, and it runs again. A job that had just begun at two such ends in a row is
+//!   [held back](Builder::probation) for a while, and parked if processes go on to die beside it. An end in
+//!   order suspects nobody.
 //! - A job cannot run here, because its type or queue is unknown or its payload does not decode: it is
 //!   [parked](ParkReason) until a start that can.
 //! - The disk is full: the manager is [`Refusing`](Health::Refusing) until there is room, and goes on by

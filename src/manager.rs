@@ -68,7 +68,8 @@ impl Manager {
 
     /// Whether the store takes what is written to it, and since when it does not.
     pub fn health(&self) -> Health {
-        self.shared().health.show()
+        let shared = self.shared();
+        shared.health.show(shared.clock.now())
     }
 
     /// The threads of this process that still run a job of this store whose attempt is over: beyond its
@@ -228,6 +229,13 @@ impl Manager {
     /// handed to a pool and not begun are put back with nothing spent, and running ones have `grace`
     /// to end. Then the store is closed. A second call, from wherever, gets the same report.
     ///
+    /// The end is in order from its beginning: a process that is killed within the grace makes no
+    /// [suspects](Builder::probation) of the jobs that still run. Whoever [waits](Self::wait) for a job that
+    /// does not run is sent away at once, since nothing starts any more.
+    ///
+    /// A store that does not answer holds nobody up: where it has been silent for 5 seconds at the end of the
+    /// grace, this returns, and [`Shutdown::stalled`] says so. The store is closed when it answers.
+    ///
     /// Called by a job, it begins the shutdown and returns at once with the jobs that run: a job
     /// cannot wait for its own end.
     ///
@@ -235,7 +243,8 @@ impl Manager {
     /// Everything that ended within the grace is in the store when this returns.
     ///
     /// # Errors
-    /// None so far; a store that failed shows in [`Shutdown::unrecorded`].
+    /// None so far; a store that failed shows in [`Shutdown::unrecorded`], one that does not answer in
+    /// [`Shutdown::stalled`].
     pub fn shutdown(&self, grace: Duration) -> Result<Shutdown, Error> {
         Ok(self.shared().shut_down(grace))
     }
@@ -376,12 +385,17 @@ impl Shared {
             };
         }
         let until = self.clock.now().steady.after(grace);
-        let report = self.ending.wait(&self.clock, Some(until)).or_else(|| {
+        let ended = self.ending.wait(&self.clock, Some(until)).is_some() || {
             self.inbox.close();
-            self.ending.wait(&self.clock, None)
-        });
-        let report = report.unwrap_or_default();
-        self.ending.join(&report.still_running);
+            self.has_ended_unless_stalled()
+        };
+        let report = if ended {
+            let report = self.last_word();
+            self.ending.join(&report.still_running);
+            report
+        } else {
+            self.stalled_report()
+        };
         self.executors.wait(&self.clock, until);
         if let Some(observing) = &self.observing {
             observing.join(&self.clock, until);

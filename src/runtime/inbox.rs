@@ -284,6 +284,16 @@ impl Inbox {
         &self.clock
     }
 
+    /// The jobs whose ends wait here.
+    pub(super) fn settled(&self) -> Vec<JobNumber> {
+        let state = self.state.lock();
+        let ends = state.commands.iter().filter_map(|command| match command {
+            Command::Settle(settlement) => Some(settlement.number),
+            _ => None,
+        });
+        ends.collect()
+    }
+
     /// Nothing waits to be taken.
     pub(crate) fn is_empty(&self) -> bool {
         self.state.lock().commands.is_empty()

@@ -34,6 +34,8 @@ mod read;
 mod recover;
 mod shared;
 mod signal;
+#[cfg(all(unix, feature = "signals"))]
+mod signals;
 #[cfg(feature = "testing")]
 pub(crate) mod simulation;
 mod start;

@@ -213,17 +213,22 @@ behaviours! {
         a_job_that_waits_for_its_old_thread_is_cancelled_or_removed_like_any_other;
     suspecting:
         a_single_unclean_end_makes_nobody_a_suspect
-        suspects_run_one_at_a_time_with_nothing_beside_them
-        after_its_probation_the_pools_start_again_around_a_suspect
-        a_job_beside_which_the_process_died_alone_is_parked
+        suspects_begin_one_at_a_time_and_nothing_waits_for_them
+        a_suspect_that_lasts_is_free_and_the_next_one_begins
+        a_job_beside_which_processes_go_on_to_die_is_parked
+        processes_that_die_before_a_suspect_begins_park_nobody
+        a_job_that_has_run_for_long_is_never_suspected
+        restarts_in_quick_succession_hold_up_no_other_queue
         any_other_end_frees_a_suspect
         a_job_that_outlasts_an_orderly_shutdown_is_no_suspect
+        an_end_in_order_counts_from_its_beginning
         without_a_probation_nobody_is_suspected
         a_suspect_is_cancelled_or_removed_like_any_other
         a_suspect_whose_claim_is_not_written_is_still_one
         a_suspect_whose_cancellation_is_refused_is_still_one
-        a_suspect_of_a_paused_queue_holds_nobody_up_and_runs_alone_later
-        a_kit_runs_suspects_one_by_one_before_the_others
+        a_suspect_of_a_paused_queue_begins_when_that_is_resumed
+        a_kit_runs_suspects_when_its_clock_has_moved
+        an_observer_hears_of_suspects
         the_retry_of_a_job_parked_as_crashing_is_told;
     travelling:
         a_job_that_could_never_run_is_refused_whoever_enqueues_it
@@ -484,7 +489,7 @@ behaviours! {
         r02_a_long_job_is_not_started_again_because_of_its_age
         r05_a_killed_job_runs_again_though_it_had_one_attempt
         r06_suspects_hold_nobody_up_behind_a_job_without_end
-        r06_a_suspect_beside_which_another_job_ran_is_not_parked
+        r06_a_suspect_beside_which_the_poisonous_one_ran_is_not_parked
         r10_a_time_out_does_not_follow_the_wall_clock
         r11_a_clock_that_was_ahead_keeps_nothing_for_ever
         r13_a_time_out_is_recorded_though_the_store_could_not_be_read_once
