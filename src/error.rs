@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jobkeep_store::{JobNumber, StateKind, StoreError};
 
+mod manager;
 mod remote;
 mod within;
 
@@ -31,6 +32,8 @@ pub(crate) enum Kind {
     TooLarge,
     Full,
     ShutDown,
+    Forked,
+    Ring,
     KeyConflict(JobNumber),
     OtherServer,
     Replaced,

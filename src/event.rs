@@ -117,7 +117,9 @@ macro_rules! of_a_job {
     )+ };
 }
 
-of_a_job!(Accepted, Started, Finished, Retried, Parked, Suspected, Stuck);
+of_a_job!(
+    Accepted, Started, Finished, Retried, Parked, Suspected, Stuck
+);
 
 macro_rules! of_a_queue {
     ($($event:ident),+) => { $(

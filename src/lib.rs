@@ -210,7 +210,7 @@ pub use jobkeep_store::{
     Attempt, AttemptEnd, Durability, JobNumber, ParkReason, PayloadCodec as Codec, Priority,
     QueueStore, StateKind, StoreError, Timestamp,
 };
-pub use manager::Manager;
+pub use manager::{Manager, WeakManager};
 pub use observer::Observer;
 pub use options::{Draft, NewJob};
 pub use page::{ListedJob, Page};

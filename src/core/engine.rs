@@ -275,7 +275,9 @@ impl Engine {
     pub(crate) fn claim_suspect(&mut self, has_room: impl Fn(u16) -> bool) -> Option<u16> {
         let pauses = &self.pauses;
         let may_run = |queue| has_room(queue) && !pauses.holds(queue);
-        let suspect = self.probation.take(self.now.steady, &self.flight, may_run)?;
+        let suspect = self
+            .probation
+            .take(self.now.steady, &self.flight, may_run)?;
         self.hand_over(suspect.queue, suspect.priority, suspect.order, true);
         Some(suspect.queue)
     }
@@ -489,6 +491,10 @@ impl Engine {
     /// Jobs that workers took and whose ends are not known.
     pub(crate) fn taken_jobs(&self) -> impl Iterator<Item = JobNumber> {
         self.flight.taken_jobs()
+    }
+
+    pub(crate) fn claimed_jobs(&self) -> impl Iterator<Item = JobNumber> {
+        self.flight.jobs()
     }
 
     /// What is claimed and not settled, by token.

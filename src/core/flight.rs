@@ -200,14 +200,24 @@ impl Flight {
         self.taken
     }
 
+    pub(crate) fn jobs(&self) -> impl Iterator<Item = JobNumber> {
+        self.claims.keys().copied()
+    }
+
     pub(crate) fn taken_jobs(&self) -> impl Iterator<Item = JobNumber> {
-        let taken = self.claims.iter().filter(|(_, claim)| claim.taken.is_some());
+        let taken = self
+            .claims
+            .iter()
+            .filter(|(_, claim)| claim.taken.is_some());
         taken.map(|(&number, _)| number)
     }
 
     /// The jobs from this number on that workers took, in the order of numbers.
     pub(crate) fn taken_from(&self, from: JobNumber) -> impl Iterator<Item = JobNumber> {
-        let taken = self.claims.range(from..).filter(|(_, claim)| claim.taken.is_some());
+        let taken = self
+            .claims
+            .range(from..)
+            .filter(|(_, claim)| claim.taken.is_some());
         taken.map(|(&number, _)| number)
     }
 

@@ -176,8 +176,7 @@ impl Engine {
             },
         };
         let due = resend.map(|wait| Timestamp(self.now.steady.after(wait).0));
-        let is_crashing =
-            !end.in_order && self.probation.is_crashing(interruption.unclean_ends);
+        let is_crashing = !end.in_order && self.probation.is_crashing(interruption.unclean_ends);
         let interrupted = state::claim(&mut record).and_then(|()| {
             if is_crashing {
                 state::park_crashing(&mut record, interruption)
@@ -192,7 +191,10 @@ impl Engine {
         }
         let state = record.state.clone();
         let may_begin = here.known && record.state == State::Ready && !self.lingering.has(number);
-        let hold = self.probation.hold(record.unclean_ends).filter(|_| may_begin);
+        let hold = self
+            .probation
+            .hold(record.unclean_ends)
+            .filter(|_| may_begin);
         let from = hold.map(|hold| self.now.steady.after(hold));
         if let Some(from) = from {
             self.observe(|at| Event::suspected(number, &record, Timestamp(from.0), at));

@@ -101,7 +101,9 @@ impl Probation {
 
     /// The claimed suspect may still turn out to be to blame.
     fn is_busy(&self, flight: &Flight) -> bool {
-        let claim = self.last.and_then(|(last, _)| flight.get(last.order.number));
+        let claim = self
+            .last
+            .and_then(|(last, _)| flight.get(last.order.number));
         claim.is_some_and(|claim| claim.suspect && !claim.lasting)
     }
 

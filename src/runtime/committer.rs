@@ -293,6 +293,9 @@ impl Committer {
             }
         }
         self.shared.waiters.ring(&group.ended);
+        if self.quiet {
+            self.close_waits();
+        }
         self.ring_rested();
     }
 
@@ -313,6 +316,14 @@ impl Committer {
                 self.report.handed_back += 1;
             }
         }
+        self.close_waits();
+    }
+
+    /// During a shutdown: nobody waits for a job that does not run.
+    fn close_waits(&self) {
+        self.shared
+            .waiters
+            .close_to(self.engine.claimed_jobs().collect());
     }
 
     /// The last worker has ended, and its settlement is durable; or nobody waits for workers.
@@ -360,7 +371,11 @@ impl Committer {
         // They have stopped: nothing is taken any more that this does not show.
         self.look_at_pools();
         let running = self.shared.give_up_running(self.shared.clock.now().wall);
-        let runs = |job: &JobNumber| running.binary_search_by_key(job, |running| running.job).is_ok();
+        let runs = |job: &JobNumber| {
+            running
+                .binary_search_by_key(job, |running| running.job)
+                .is_ok()
+        };
         let lost = self.engine.taken_jobs().filter(|job| !runs(job));
         self.report.unrecorded.extend(lost);
         self.report.still_running.extend(running);

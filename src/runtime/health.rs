@@ -48,7 +48,9 @@ impl fmt::Display for Health {
         match self {
             Self::Working => f.write_str("working"),
             Self::Refusing { since, cause } => write!(f, "refusing since {since}: {cause}"),
-            Self::Stalled { since } => write!(f, "stalled since {since}: the store does not answer"),
+            Self::Stalled { since } => {
+                write!(f, "stalled since {since}: the store does not answer")
+            }
             Self::Poisoned { since, cause } => write!(f, "poisoned since {since}: {cause}"),
         }
     }
@@ -106,7 +108,9 @@ impl HealthBoard {
     /// The jobs whose ends the store is to write at the moment.
     pub(super) fn unwritten(&self) -> Vec<JobNumber> {
         let call = self.call.lock();
-        call.as_ref().map(|call| call.settled.clone()).unwrap_or_default()
+        call.as_ref()
+            .map(|call| call.settled.clone())
+            .unwrap_or_default()
     }
 
     pub(super) fn refuse(&self, cause: &Arc<StoreError>, now: Timestamp) {

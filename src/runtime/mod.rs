@@ -28,10 +28,12 @@ mod panics;
 mod pause;
 mod pool;
 mod prepare;
+mod process;
 mod prune;
 mod push;
 mod read;
 mod recover;
+mod rings;
 mod shared;
 mod signal;
 #[cfg(all(unix, feature = "signals"))]

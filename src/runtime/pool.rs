@@ -442,6 +442,14 @@ impl Pool {
             .map(|on| Arc::clone(&on.running))
     }
 
+    /// How many threads can run its jobs. None of a pool without threads of its own counts as unable.
+    pub(super) fn able(&self) -> usize {
+        match self.workers {
+            0 => usize::MAX,
+            _ => self.state.lock().able,
+        }
+    }
+
     /// Tells a running job that somebody wants it cancelled.
     pub(crate) fn request_cancel(&self, number: JobNumber) {
         if let Some(running) = self.running(number) {

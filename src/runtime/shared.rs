@@ -17,6 +17,7 @@ use super::living;
 use super::lost::Lost;
 use super::observe::Observing;
 use super::pool::Pool;
+use super::rings::Rings;
 use super::signal::{Signal, Woken};
 use super::waiters::Waiters;
 use crate::clock::{Clock, Now, Steady, Wake};
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) pools: Vec<Arc<Pool>>,
     pub(crate) executors: Arc<Executors>,
     pub(crate) waiters: Waiters,
+    pub(super) rings: Rings,
     pub(crate) health: HealthBoard,
     pub(crate) lost: Lost,
     /// Of the receipts of this opening.
@@ -263,7 +265,9 @@ impl Ending {
         if is_first {
             let returned = |running: &mut StillRunning| !is_left(running.job);
             let returned = report.still_running.extract_if(.., returned);
-            report.unrecorded.extend(returned.map(|running| running.job));
+            report
+                .unrecorded
+                .extend(returned.map(|running| running.job));
             report.unrecorded.sort_unstable();
         }
         report.clone()

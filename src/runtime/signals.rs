@@ -22,18 +22,17 @@ const SIGNALS: [i32; 2] = [SIGTERM, SIGINT];
 
 /// Those to be ended, and the graces that they give; `None` as long as nobody listens. The mutex is std's,
 /// as that of all statics.
-static MANAGERS: Mutex<Option<Vec<(Weak<Shared>, Duration)>>> = Mutex::new(None);
+static MANAGERS: Mutex<Option<Managers>> = Mutex::new(None);
+
+type Managers = Vec<(Weak<Shared>, Duration)>;
 
 /// Ends this manager in order when the process is told to end.
 pub(super) fn end_on_signals(manager: &Arc<Shared>, grace: Duration) -> io::Result<()> {
     let mut managers = MANAGERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let all = match managers.as_mut() {
-        Some(all) => all,
-        None => {
-            listen()?;
-            managers.insert(Vec::new())
-        }
-    };
+    if managers.is_none() {
+        listen()?;
+    }
+    let all = managers.get_or_insert_default();
     all.retain(|(manager, _)| manager.strong_count() > 0);
     all.push((Arc::downgrade(manager), grace));
     Ok(())
@@ -71,8 +70,11 @@ fn end_process(signal: i32) {
 }
 
 fn end_all() {
-    let mut managers = MANAGERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let managers = managers.take().unwrap_or_default().into_iter();
+    let managers = MANAGERS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
+    let managers = managers.unwrap_or_default().into_iter();
     let managers = managers.filter_map(|(manager, grace)| Some((manager.upgrade()?, grace)));
     let managers: Vec<_> = managers.collect();
     for (manager, _) in &managers {

@@ -19,10 +19,11 @@ use super::inbox::{Haste, Inbox};
 use super::living::{stuck_in, watch};
 use super::lost::Lost;
 use super::pool::{Done, Pool};
+use super::rings::Rings;
 use super::shared::Shared;
-use super::waiters::Waiters;
 #[cfg(all(unix, feature = "signals"))]
 use super::signals;
+use super::waiters::Waiters;
 use super::{execute, foreign, panics};
 use crate::clock::{Clock, Now};
 use crate::config::Config;
@@ -171,6 +172,7 @@ pub(super) fn take_over(
         resources,
         pools,
         waiters: Waiters::default(),
+        rings: Rings::default(),
         health: HealthBoard::default(),
         lost: Lost::default(),
         origin: Arc::new(origin),
@@ -427,7 +429,7 @@ fn start_threads(
     let guard = HalfStarted(Some(shared));
     if let (Some(observing), Some(observer)) = (&shared.observing, observer) {
         let started = observing.start(observer, &shared.clock, shared.origin.opening);
-        started.map_err(|cause| not_started("the observer's thread", cause))?;
+        started.map_err(|cause| not_started("the observer's thread", &cause))?;
     }
     let mut workers = Vec::new();
     for pool in &shared.pools {
@@ -435,12 +437,12 @@ fn start_threads(
             let worker = start_worker(shared, pool, place, work);
             workers.push(worker.map_err(|cause| {
                 let thread = format!("thread `{}`", worker_name(pool, place));
-                not_started(&thread, cause)
+                not_started(&thread, &cause)
             })?);
         }
     }
     let executors = foreign::start(shared);
-    executors.map_err(|cause| not_started("the threads of `Builder::executors`", cause))?;
+    executors.map_err(|cause| not_started("the threads of `Builder::executors`", &cause))?;
     let committer = Committer::new(engine, Arc::clone(shared));
     let manager = shared.origin.opening;
     let committer = Builder::new()
@@ -449,7 +451,7 @@ fn start_threads(
             panics::own_this_thread(manager);
             committer.run();
         })
-        .map_err(|cause| not_started("thread `jobkeep-committer`", cause))?;
+        .map_err(|cause| not_started("thread `jobkeep-committer`", &cause))?;
     shared.ending.keep_threads(committer, workers);
     guard.disarm();
     #[cfg(all(unix, feature = "signals"))]
@@ -457,12 +459,12 @@ fn start_threads(
         && let Err(cause) = signals::end_on_signals(shared, grace)
     {
         shared.shut_down(Duration::ZERO);
-        return Err(not_started("thread `jobkeep-signals`", cause));
+        return Err(not_started("thread `jobkeep-signals`", &cause));
     }
     Ok(())
 }
 
-fn not_started(thread: &str, cause: std::io::Error) -> Error {
+fn not_started(thread: &str, cause: &std::io::Error) -> Error {
     Error::host(
         ACT,
         format_args!(

@@ -84,7 +84,9 @@ impl Home {
         } else {
             // Short, because lives are.
             let probation = Duration::from_millis(100);
-            builder.retention(Retention::keep_all()).probation(probation)
+            builder
+                .retention(Retention::keep_all())
+                .probation(probation)
         };
         let ledger = Ledger {
             lines: Arc::new(Lines::at(&self.ledger())),

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use jobkeep::testing::ManualClock;
 use jobkeep::{
-    AttemptEnd, Builder, Health, JobError, Manager, NewJob, ParkReason, Queue, Reason, Receipt, Retention,
-    StateKind,
+    AttemptEnd, Builder, Health, JobError, Manager, NewJob, ParkReason, Queue, Reason, Receipt,
+    Retention, StateKind,
 };
 use jobkeep_store::Space;
 use jobkeep_store::conformance::{Fault, Faults, Lasting, Operation};

@@ -30,6 +30,7 @@ mod famous;
 mod famous_threads;
 mod finishing;
 mod following;
+mod forking;
 mod fsck;
 mod full_disk;
 mod fuzz_corpus;
@@ -65,6 +66,8 @@ mod retention;
 mod retrying;
 mod showing;
 mod shutdown;
+#[cfg(all(feature = "signals", feature = "redb", unix))]
+mod signals;
 mod spans;
 mod starting;
 mod submitting;
@@ -166,7 +169,14 @@ behaviours! {
         a_job_may_shut_its_own_manager_down
         a_job_that_shuts_another_manager_down_waits_for_it
         a_waiter_learns_of_the_end
-        a_waiter_gets_what_ends_within_the_grace;
+        a_waiter_gets_what_ends_within_the_grace
+        who_waits_for_what_does_not_run_is_sent_away_at_once
+        a_wait_within_a_job_ends_with_the_shutdown
+        a_store_that_does_not_answer_holds_up_no_shutdown
+        a_store_that_does_not_answer_holds_up_no_drop
+        threads_that_have_returned_are_in_no_report;
+    forking:
+        a_forked_process_is_refused_everything;
     errors:
         a_failed_sync_reaches_its_caller_and_stops_the_manager
         a_full_store_says_so
@@ -259,6 +269,10 @@ behaviours! {
         patience_does_not_run_out_before_its_time
         everybody_who_waits_gets_the_end
         a_job_waits_for_another
+        a_job_waits_for_one_that_runs_beside_it
+        a_job_that_waits_for_itself_is_refused
+        a_job_that_waits_where_no_worker_is_left_is_refused
+        jobs_of_two_queues_that_wait_for_each_other_are_refused
         a_finished_job_runs_again
         a_failed_job_gets_all_its_attempts_again
         a_cancelled_job_runs_again_as_if_nobody_had_cancelled_it
@@ -307,7 +321,8 @@ behaviours! {
     handles:
         a_job_may_hold_the_last_handle
         dropping_the_last_handle_ends_the_manager
-        dropping_the_last_handle_waits_its_grace;
+        dropping_the_last_handle_waits_its_grace
+        a_weak_handle_does_not_keep_the_manager;
     parking:
         a_job_of_an_unknown_name_waits_for_its_type
         an_undecodable_payload_is_parked_with_its_bytes

@@ -25,7 +25,7 @@ fn builder(place: &dyn Place, workers: usize) -> Builder {
 
 /// Has an opening die while these jobs run, which must be the first ones to start. They are queued
 /// where there are none yet.
-pub(crate) fn die_beside(place: &dyn Place, labels: &[&str], receipts: &mut Vec<Receipt<Work>>) {
+fn die_beside(place: &dyn Place, labels: &[&str], receipts: &mut Vec<Receipt<Work>>) {
     let store = place.open();
     let faults = store.faults();
     let builder = Manager::builder(store).queue(Queue::new("default").workers(labels.len()));
@@ -167,7 +167,7 @@ pub(crate) fn a_suspect_that_lasts_is_free_and_the_next_one_begins(place: &dyn P
 }
 
 /// The first of two suspects is parked: processes died beside it however long they had lived.
-fn park_as_crashing(place: &dyn Place, clock: &ManualClock) -> Vec<Receipt<Work>> {
+pub(crate) fn park_as_crashing(place: &dyn Place, clock: &ManualClock) -> Vec<Receipt<Work>> {
     let receipts = two_suspects(place);
     for held in [PROBATION, 2 * PROBATION] {
         let door = Door::new();
