@@ -6,9 +6,9 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use jobkeep_store::{
-    Closing, Durability, InFlight, JobNumber, JobRecord, Key, Opening, OpeningTag,
-    ParkReason, Place, QueueStore, RowError, Secret, Space, StoreError, StoreId, Timestamp,
-    get_typed, open_row,
+    Closing, Durability, InFlight, JobNumber, JobRecord, Key, Opening, OpeningTag, ParkReason,
+    Place, QueueStore, RowError, Secret, Space, StoreError, StoreId, Timestamp, get_typed,
+    open_row,
 };
 
 use super::command::Command;

@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use jobkeep_store::{
-    Closing, Damaged, Expiring, ExpiringKeys, Fence, InFlight, JobNumber, JobRecord, Kept,
-    Key, Opening, Paused, QueueStore, RowError, Secret, Space, StateKind, StoreError, StoreId,
+    Closing, Damaged, Expiring, ExpiringKeys, Fence, InFlight, JobNumber, JobRecord, Kept, Key,
+    Opening, Paused, QueueStore, RowError, Secret, Space, StateKind, StoreError, StoreId,
     Timestamp, Totals, UniqueRow, Withdrawn, open_row,
 };
 
