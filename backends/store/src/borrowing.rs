@@ -18,9 +18,10 @@ use serde::de::{
 /// deeper a value may be nested.
 pub(crate) struct Borrowing<T, E>(T, u8, E);
 
-/// Hears what a type asks of the bytes that it is decoded from. Nothing, by default.
+/// Hears what a type asks of the bytes that it is decoded from, or what a value writes. Nothing, by
+/// default.
 pub(crate) trait Ear: Copy {
-    /// Something of this kind is asked for.
+    /// Something of this kind is asked for, or written.
     fn kind(self, _kind: Kind) {}
 
     /// Parts are asked for, so many.
@@ -34,6 +35,9 @@ pub(crate) trait Ear: Copy {
 
     /// A number came that may say which.
     fn number(self, _number: u32) {}
+
+    /// This variant is written.
+    fn variant(self, _name: &'static str) {}
 }
 
 /// Whoever does not care.

@@ -12,7 +12,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::borrowing::{Borrowing, Ear};
-use crate::shape::{SHAPE_BYTES, Shape};
+use crate::shape::{Layout, SHAPE_BYTES, Shape};
+use crate::telling::Telling;
 use crate::{ByteCount, Key};
 
 /// The row format that this version writes. It reads every format up to this one.
@@ -128,7 +129,8 @@ pub fn decode_value<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, RowErr
 /// value makes these again, they are not read another time.
 ///
 /// # Errors
-/// Where the value's own `Serialize` fails, or what it makes does not decode to a `T`.
+/// Where the value's own `Serialize` fails, or its type does not read all that this writes, and as the
+/// same.
 pub fn encode_payload<T: Serialize + DeserializeOwned>(
     value: &T,
     known: &[u8],
@@ -138,21 +140,39 @@ pub fn encode_payload<T: Serialize + DeserializeOwned>(
     let mut bytes = Vec::with_capacity(USUAL_BYTES.max(known.len()));
     bytes.resize(SHAPE_BYTES, 0);
     let mut writer = Growing(bytes);
-    bincode::serde::encode_into_writer(value, &mut writer, CONFIG)
+    let written = Layout::default();
+    bincode::serde::encode_into_writer(Telling(value, &written), &mut writer, CONFIG)
         .map_err(|cause| unencodable(&cause))?;
     let mut bytes = writer.0;
     let Some((shape, body)) = bytes.split_first_chunk_mut::<SHAPE_BYTES>() else {
-        return Err(RowError(Fault::Reshaped));
+        return Err(RowError(Fault::Shapeless));
     };
     *shape = match known.split_first_chunk() {
         Some((shape, known)) if *known == *body => *shape,
-        _ => {
-            decode_whole::<T>(body)
-                .map_err(|RowError(fault)| RowError(Fault::Unreadable(Box::new(fault))))?
-                .1
-        }
+        _ => read_back::<T>(body, &written)
+            .map_err(|RowError(fault)| RowError(Fault::Unreadable(Box::new(fault))))?,
     };
     Ok(bytes)
+}
+
+/// Decodes what a value wrote in this layout. Gives the fingerprint of its shape.
+fn read_back<T: Serialize + DeserializeOwned>(
+    bytes: &[u8],
+    written: &Layout,
+) -> Result<[u8; SHAPE_BYTES], RowError> {
+    let (value, shape) = decode_whole::<T>(bytes)?;
+    if !written.fits(&shape.layout) {
+        return Err(RowError(Fault::Misread));
+    }
+    if written.variants != shape.layout.variants {
+        // Another variant, or another name of the same.
+        let again = Layout::default();
+        encode_value(&Telling(&value, &again))?;
+        if written.variants != again.variants {
+            return Err(RowError(Fault::Misread));
+        }
+    }
+    Ok(shape.fingerprint())
 }
 
 /// Decodes what [`encode_payload`] made: all of it, and in the shape that it had.
@@ -163,20 +183,19 @@ pub fn decode_payload<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RowError> 
     let Some((written, body)) = bytes.split_first_chunk::<SHAPE_BYTES>() else {
         return Err(RowError(Fault::Shapeless));
     };
-    let decoded = decode_whole(body);
-    match decoded {
-        Ok((value, shape)) if shape == *written => Ok(value),
+    match decode_whole(body) {
+        Ok((value, shape)) if shape.fingerprint() == *written => Ok(value),
         Ok(_) | Err(RowError(Fault::Unused(_))) => Err(RowError(Fault::Reshaped)),
         Err(error) => Err(error),
     }
 }
 
-/// The value that all of the bytes decode to, and the fingerprint of its shape.
-fn decode_whole<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, [u8; SHAPE_BYTES]), RowError> {
+/// The value that all of the bytes decode to, and its shape.
+fn decode_whole<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, Shape), RowError> {
     let shape = Shape::default();
     let (value, used) = decode(bytes, &shape)?;
     match bytes.len().saturating_sub(used) {
-        0 => Ok((value, shape.fingerprint())),
+        0 => Ok((value, shape)),
         unused => Err(RowError(Fault::Unused(unused))),
     }
 }
@@ -252,6 +271,8 @@ enum Fault {
     Unreadable(Box<Fault>),
     /// So many bytes are left over.
     Unused(usize),
+    /// The bytes decode as something else than what they stand for.
+    Misread,
     Reshaped,
     Shapeless,
 }
@@ -297,6 +318,9 @@ impl fmt::Display for Fault {
             Self::Unencodable(cause) => write!(f, "the value cannot be encoded: {cause}"),
             Self::Unreadable(cause) => write!(f, "the value cannot be read back: {cause}"),
             Self::Unused(bytes) => write!(f, "{bytes} of the bytes are left over"),
+            Self::Misread => f.write_str(
+                "its type writes other parts than it reads: look for a field or variant that is skipped",
+            ),
             Self::Reshaped => f.write_str(
                 "the bytes were written by a type of another shape: of a type in bincode, nothing \
                  may be added, removed, renamed or moved while its jobs are kept",

@@ -28,6 +28,7 @@ mod key;
 mod record;
 mod shape;
 mod store;
+mod telling;
 mod time;
 
 pub use batch::{Batch, Columns, Write};

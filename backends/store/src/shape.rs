@@ -18,28 +18,53 @@ pub(crate) const SHAPE_BYTES: usize = 4;
 /// The fingerprint, as far as the value is decoded.
 #[derive(Debug, Default)]
 pub(crate) struct Shape {
-    hash: Cell<u64>,
+    hash: Hash,
     /// Which variants there are, until one is chosen.
     variants: Cell<&'static [&'static str]>,
+    pub(crate) layout: Layout,
+}
+
+/// What bytes stand for, one after the other: the same whether it was heard of a value that was encoded,
+/// or of its type when that was decoded.
+///
+/// A field that is written and not read, or the other way round, is noticed by it even where what
+/// follows happens to decode.
+#[derive(Debug, Default)]
+pub(crate) struct Layout {
+    kinds: Hash,
+    /// The sum over all variants. Which of a type's names an index means, only the encoder knows for
+    /// certain: aliases are counted among those that the decoder tells.
+    pub(crate) variants: Cell<u64>,
+}
+
+impl Layout {
+    pub(crate) fn fits(&self, other: &Self) -> bool {
+        self.kinds.0 == other.kinds.0
+    }
 }
 
 impl Shape {
     pub(crate) fn fingerprint(&self) -> [u8; SHAPE_BYTES] {
-        let [.., a, b, c, d] = mixed(self.hash.get(), 0).to_le_bytes();
+        let [.., a, b, c, d] = mixed(self.hash.0.get(), 0).to_le_bytes();
         [a, b, c, d]
     }
+}
 
-    fn hear(&self, word: u64) {
-        self.hash.set(mixed(self.hash.get(), word));
+#[derive(Debug, Default)]
+struct Hash(Cell<u64>);
+
+impl Hash {
+    fn word(&self, word: u64) {
+        self.0.set(mixed(self.0.get(), word));
     }
 
-    fn hear_name(&self, name: &str) {
+    fn name(&self, name: &str) {
         for part in name.as_bytes().chunks(8) {
             let mut word = [0; 8];
             word.iter_mut().zip(part).for_each(|(to, from)| *to = *from);
-            self.hear(u64::from_le_bytes(word));
+            self.word(u64::from_le_bytes(word));
         }
-        self.hear(name.len() as u64);
+        self.word(name.len() as u64);
     }
 }
 
@@ -51,23 +76,24 @@ fn mixed(hash: u64, word: u64) -> u64 {
 
 impl Ear for &Shape {
     fn kind(self, kind: Kind) {
-        self.hear(kind as u64);
+        self.hash.word(kind as u64);
+        self.layout.kinds.word(kind as u64);
     }
 
     fn parts(self, count: usize) {
-        self.kind(Kind::Parts);
-        self.hear(count as u64);
+        self.hash.word(Kind::Parts as u64);
+        self.hash.word(count as u64);
     }
 
     fn fields(self, names: &'static [&'static str]) {
-        self.kind(Kind::Fields);
+        self.hash.word(Kind::Fields as u64);
         for name in names {
-            self.hear_name(name);
+            self.hash.name(name);
         }
     }
 
     fn variants(self, names: &'static [&'static str]) {
-        self.kind(Kind::Variant);
+        self.hash.word(Kind::Variant as u64);
         self.variants.set(names);
     }
 
@@ -76,7 +102,22 @@ impl Ear for &Shape {
         let variants = self.variants.take();
         let chosen = usize::try_from(number).ok().and_then(|n| variants.get(n));
         if let Some(name) = chosen {
-            self.hear_name(name);
+            self.hash.name(name);
+            (&self.layout).variant(name);
         }
+    }
+}
+
+impl Ear for &Layout {
+    fn kind(self, kind: Kind) {
+        self.kinds.word(kind as u64);
+    }
+
+    fn variant(self, name: &'static str) {
+        self.kind(Kind::Variant);
+        let chosen = Hash::default();
+        chosen.name(name);
+        let sum = self.variants.get().wrapping_add(chosen.0.get());
+        self.variants.set(sum);
     }
 }

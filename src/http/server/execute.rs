@@ -20,6 +20,10 @@ use crate::carry::{Answer, End, Foreign, LONGEST, Refused};
 use crate::retry::millis;
 use crate::{Codec, JobNumber};
 
+/// As deep as a payload is decoded, and the brackets around it: a job that another host has accepted would
+/// come again for ever.
+const DEEPEST: usize = 128;
+
 /// `POST /v1/execute`: a job that fails is an answer. What is refused has not begun, and will not.
 pub(super) async fn execute(
     State(host): State<Arc<Host>>,
@@ -27,7 +31,7 @@ pub(super) async fn execute(
 ) -> Result<Response<Body>, Refusal> {
     host.tokens.check(request.headers(), &[Role::Execute])?;
     let body = host.body(request).await?;
-    let depth = host.limits.depth;
+    let depth = host.limits.depth.max(DEEPEST);
     let call = move |body: &[u8]| {
         let wire::Object(call) = read(body, depth)?;
         foreign(call)

@@ -125,3 +125,43 @@ fn a_batch_is_accepted_whole_and_in_its_order() {
     let none = post(serving.address(), "/v1/batches", r#"{"jobs":[]}"#);
     assert_eq!((none.status, &none.body["jobs"]), (201, &json!([])));
 }
+
+#[derive(Serialize, Deserialize)]
+#[expect(dead_code, reason = "a password is read, and not written")]
+struct Login {
+    user: String,
+    #[serde(skip_serializing)]
+    password: String,
+}
+
+impl Job for Login {
+    const NAME: &'static str = "login";
+    type Output = ();
+}
+
+/// A host decodes what comes, and queues what it encodes of that.
+#[test]
+fn a_job_that_could_never_run_is_not_created() {
+    let manager = builder().handle::<Login>(|_, _| Ok(())).start().unwrap();
+    let host = started(&manager, |server| server);
+    let login = r#"{"name":"login","payload":{"user":"u","password":"p"}}"#;
+    for (path, body) in [
+        ("/v1/jobs", login.to_owned()),
+        ("/v1/batches", format!(r#"{{"jobs":[{login}]}}"#)),
+    ] {
+        let refused = post(host.serving.address(), path, &body);
+        assert_eq!(
+            (refused.status, &refused.body["code"]),
+            (422, &json!("undecodable"))
+        );
+        let detail = refused.body["detail"].as_str().unwrap();
+        assert!(
+            detail.ends_with(
+                "the payload of job \"login\": the value cannot be read back from its JSON: missing field \
+                 `password` at line 1 column 12"
+            ),
+            "{detail}"
+        );
+    }
+    assert_eq!(manager.counts().unwrap(), jobkeep::Counts::default());
+}

@@ -15,3 +15,4 @@ mod guarding;
 mod hostile;
 mod unread;
 pub(crate) mod wire;
+mod zoo;

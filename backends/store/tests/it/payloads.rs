@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 
-use jobkeep_store::{decode_payload, encode_payload, encode_value};
+use jobkeep_store::{decode_payload, decode_value, encode_payload, encode_value};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -190,5 +190,69 @@ fn a_value_that_does_not_come_back_is_refused() {
     );
     // A record is read as far as it is known.
     let bytes = encode_value(&(1_u8, 2_u8)).unwrap();
-    assert_eq!(jobkeep_store::decode_value::<u8>(&bytes).unwrap(), 1);
+    assert_eq!(decode_value::<u8>(&bytes).unwrap(), 1);
+}
+
+/// bincode has no names: where a field or a variant is skipped, other bytes may stand where it is read.
+#[test]
+fn a_value_that_comes_back_as_another_one_is_refused() {
+    #[derive(Clone, Serialize, Deserialize)]
+    struct Sparse {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        maybe: Option<u8>,
+        number: u8,
+        bytes: Vec<u8>,
+    }
+    #[derive(Serialize, Deserialize)]
+    #[expect(dead_code, reason = "it is read, and not written")]
+    struct Secret {
+        #[serde(skip_serializing)]
+        number: u8,
+        bytes: Vec<u8>,
+    }
+    #[derive(Serialize, Deserialize)]
+    enum Chosen {
+        #[serde(skip)]
+        Internal,
+        First,
+        Second,
+    }
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    enum Aliased {
+        #[serde(alias = "first", alias = "one")]
+        First,
+        #[serde(rename(serialize = "written", deserialize = "read"))]
+        Second(u8),
+    }
+    fn refused<T: Serialize + DeserializeOwned>(value: &T) {
+        // It decodes, and takes all of the bytes.
+        let bytes = encode_value(value).unwrap();
+        let read: T = decode_value(&bytes).unwrap();
+        assert_eq!(encode_value(&read).unwrap().len(), bytes.len());
+        assert_eq!(
+            encode_payload(value, &[]).unwrap_err().to_string(),
+            "the value cannot be read back: its type writes other parts than it reads: look for a field \
+             or variant that is skipped"
+        );
+    }
+    let sparse = Sparse {
+        maybe: None,
+        number: 1,
+        bytes: vec![3, 0],
+    };
+    refused(&sparse);
+    let maybe = Some(2);
+    assert!(encode_payload(&Sparse { maybe, ..sparse }, &[]).is_ok());
+    assert!(encode_payload(&Chosen::Internal, &[]).is_err());
+    assert!(encode_payload(&Chosen::Second, &[]).is_err());
+    refused(&vec![Chosen::First]);
+    let secret = Secret {
+        number: 0,
+        bytes: vec![1, 9],
+    };
+    let error = encode_payload(&secret, &[]).unwrap_err();
+    assert!(error.to_string().contains("skipped"), "{error}");
+    for aliased in [Aliased::First, Aliased::Second(7)] {
+        assert_eq!(back::<_, Aliased>(&aliased).unwrap(), aliased);
+    }
 }
