@@ -48,6 +48,16 @@ impl Running {
     }
 }
 
+impl Running {
+    /// Tells it to stop, and returns when it has.
+    pub(crate) fn stop(mut self) {
+        let number = self.child.id().to_string();
+        let told = Command::new("kill").arg(number).status().unwrap();
+        assert!(told.success());
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         // Already gone is gone as well.
@@ -198,6 +208,8 @@ impl Fleet {
             .arg("--store")
             .arg(self.folder.path().join(format!("web-{number}.redb")))
             .args(["--token", &format!("read:{READER}")])
+            // Five times as long as balancers take to ask again.
+            .args(["--notice", "5"])
             .env("JOBKEEP_TOKEN", TOKEN);
         Running::start(&mut host)
     }

@@ -5,7 +5,12 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::thread::Builder;
+
+/// On a thread that ends with the process of the test, if not before.
+fn spawn(act: impl FnOnce() + Send + 'static) {
+    drop(Builder::new().spawn(act).unwrap());
+}
 
 /// Relays before several hosts, which drop one answer between them.
 #[derive(Clone)]
@@ -28,11 +33,10 @@ impl Relays {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let relays = self.clone();
-        // It ends with the process of the test.
-        thread::spawn(move || {
+        spawn(move || {
             for near in listener.incoming() {
                 let (relays, host) = (relays.clone(), host.clone());
-                thread::spawn(move || {
+                spawn(move || {
                     // One side has gone: so does the other.
                     let _ = relays.relay(&near.unwrap(), &host);
                 });
@@ -49,7 +53,7 @@ impl Relays {
     fn relay(&self, near: &TcpStream, host: &str) -> io::Result<()> {
         let far = TcpStream::connect(host)?;
         let (from, mut to) = (near.try_clone()?, far.try_clone()?);
-        thread::spawn(move || {
+        spawn(move || {
             let _ = io::copy(&mut &from, &mut to);
             let _ = to.shutdown(Shutdown::Write);
         });

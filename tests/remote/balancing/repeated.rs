@@ -2,6 +2,7 @@
 //! byte: nothing may be there twice, and nothing that was accepted be lost.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Condvar, Mutex};
 use std::thread::{scope, yield_now};
 
@@ -131,6 +132,45 @@ fn a_host_is_killed(kind: Kind) {
     assert_eq!(answers.len(), JOBS);
     // No more than were with the host when it died: the others went elsewhere.
     assert!(unanswered <= THREADS, "{kind:?}: {unanswered}");
+}
+
+/// A host is told to stop, and goes on until its balancer has asked whether it is well.
+fn a_host_is_told_to_stop(kind: Kind) {
+    let fleet = Fleet::of(2);
+    let mut hosts = vec![fleet.start(1), fleet.start(2)];
+    let _balancer = fleet.balance_by(kind, &fleet.addresses());
+    let (begun, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let statuses = Mutex::new(Vec::new());
+    scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                while !is_over.load(SeqCst) {
+                    let first = begun.fetch_add(10, SeqCst);
+                    let numbers: Vec<_> = (first..first + 10).collect();
+                    let answered = |_, status| statuses.lock().unwrap().push(status);
+                    curl::create(&fleet.url(), "http1.1", &numbers, fleet.folder(), answered);
+                }
+            });
+        }
+        while statuses.lock().unwrap().len() < 100 {
+            yield_now();
+        }
+        hosts.remove(1).stop();
+        is_over.store(true, SeqCst);
+    });
+    let statuses = statuses.into_inner().unwrap();
+    println!("{kind:?}: {} jobs while a host stopped", statuses.len());
+    assert!(statuses.iter().all(|status| *status == 201), "{kind:?}");
+}
+
+#[test]
+fn behind_haproxy_a_host_that_stops_in_order_costs_no_job_its_answer() {
+    a_host_is_told_to_stop(Kind::Haproxy);
+}
+
+#[test]
+fn behind_apache_a_host_that_stops_in_order_costs_no_job_its_answer() {
+    a_host_is_told_to_stop(Kind::Apache);
 }
 
 #[test]
