@@ -119,7 +119,8 @@ pub enum End {
     Cancelled(Vec<String>),
     /// It put itself off by so long.
     Snoozed(Duration),
-    /// The payload does not decode to the type that the executor knows: the decoder's message.
+    /// The payload does not decode to the type that the executor knows: the decoder's message. Nothing has
+    /// run, and the job is put off like one whose type is not known there.
     Undecodable(String),
 }
 

@@ -2,6 +2,7 @@ use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
 use std::fmt;
 use std::pin::{Pin, pin};
+use std::task::Waker;
 use std::time::Duration;
 
 use jobkeep_store::{JobNumber, JobRecord, Kept, QueueName, State, Timestamp, Token};
@@ -13,7 +14,8 @@ use crate::cancellation::{Cancellation, Cancelled};
 use crate::clock::Wake;
 use crate::clock::{Clock, Steady};
 use crate::config::check_batch;
-use crate::sync::{Arc, Mutex};
+use crate::enqueue::drafts;
+use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
 use crate::{Draft, Error, Failure, Job, NewJob, Receipt, payload};
 
 /// What a running job may ask and say. It shows nothing of the store.
@@ -284,7 +286,8 @@ impl Context {
     ///
     /// # Errors
     /// Where the job's queue is not declared, its payload too large, its key too large, or the job does
-    /// not come back from its encoding; and where they are too many. Those queued before stand.
+    /// not come back from its encoding; where they are too many; and where this attempt no longer has its
+    /// job, because its time-out is over: [`Error::is_attempt_over`]. Those queued before stand.
     pub fn enqueue<J: Job>(&self, job: impl Into<NewJob<J>>) -> Result<(), Error> {
         self.follow_up(vec![job.into().draft()?])
     }
@@ -300,10 +303,7 @@ impl Context {
         &self,
         jobs: impl IntoIterator<Item = N>,
     ) -> Result<(), Error> {
-        let drafts = jobs
-            .into_iter()
-            .map(|job| job.into().draft())
-            .collect::<Result<_, _>>()?;
+        let drafts = drafts(jobs)?;
         self.follow_up(drafts)
     }
 
@@ -320,8 +320,16 @@ impl Context {
     }
 
     fn follow_up(&self, drafts: Vec<Draft>) -> Result<(), Error> {
-        for draft in &drafts {
-            self.runtime.check(draft)?;
+        if self.running.given_up.load(Ordering::Relaxed) {
+            let act = format_args!("queue what follows job {}", self.running.number);
+            return Err(Error::attempt_over(act));
+        }
+        for (index, draft) in drafts.iter().enumerate() {
+            let checked = self.runtime.check(draft);
+            checked.map_err(|error| match drafts.len() {
+                1 => error,
+                _ => error.of_batch(index),
+            })?;
         }
         self.hand.lock().follow_ups.add(drafts)
     }
@@ -417,6 +425,8 @@ pub(crate) fn cut(mut text: String, bytes: usize) -> String {
 pub(crate) struct Running {
     pub(crate) number: JobNumber,
     pub(crate) cancelled: Cancellation,
+    /// Its attempt has been ended without it.
+    pub(crate) given_up: AtomicBool,
     /// Where the attempt has a time-out.
     pub(crate) limit: Mutex<Option<Limit>>,
     pub(crate) progress: Mutex<Option<(u64, u64)>>,
@@ -428,10 +438,19 @@ impl Running {
         Self {
             number,
             cancelled: Cancellation::default(),
+            given_up: AtomicBool::new(false),
             limit: Mutex::new(None),
             progress: Mutex::new(None),
             log: Mutex::new(Vec::new()),
         }
+    }
+
+    /// The attempt ends without the job: nothing that it says from now on counts. The tasks are to be
+    /// woken, as [`Cancellation::ask`] says.
+    #[must_use = "the tasks are to be woken"]
+    pub(crate) fn give_up(&self) -> Vec<Waker> {
+        self.given_up.store(true, Ordering::Relaxed);
+        self.cancelled.ask()
     }
 
     /// What the job said so far in this attempt: its progress and its log.

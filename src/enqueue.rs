@@ -60,10 +60,7 @@ impl dyn Enqueue + '_ {
         &self,
         jobs: impl IntoIterator<Item = N>,
     ) -> Result<Vec<Receipt<J>>, Error> {
-        let drafts = jobs
-            .into_iter()
-            .map(|job| job.into().draft())
-            .collect::<Result<_, _>>()?;
+        let drafts = drafts(jobs)?;
         Ok(self
             .accept(drafts)?
             .into_iter()
@@ -96,6 +93,17 @@ impl dyn Enqueue + '_ {
             None => Err(Error::impatient(receipt.number(), patience.as_millis())),
         }
     }
+}
+
+/// The drafts of a batch.
+pub(crate) fn drafts<J: Job, N: Into<NewJob<J>>>(
+    jobs: impl IntoIterator<Item = N>,
+) -> Result<Vec<Draft>, Error> {
+    let draft = |(index, job): (usize, N)| {
+        let draft = job.into().draft();
+        draft.map_err(|error| error.of_batch(index))
+    };
+    jobs.into_iter().enumerate().map(draft).collect()
 }
 
 /// The one receipt of a batch of one.

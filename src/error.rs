@@ -2,9 +2,9 @@ use std::error;
 use std::fmt;
 use std::sync::Arc;
 
-use jobkeep_store::{JobNumber, StateKind, StoreError};
+use jobkeep_store::{JobNumber, ParkReason, StateKind, StoreError};
 
-mod manager;
+mod parked;
 mod remote;
 mod within;
 
@@ -22,6 +22,9 @@ struct Fault {
     kind: Kind,
     message: String,
     store: Option<Arc<StoreError>>,
+    parked: Option<ParkReason>,
+    /// Of a job in a batch, counted from 0.
+    index: Option<usize>,
 }
 
 /// What a program acts upon.
@@ -32,8 +35,6 @@ pub(crate) enum Kind {
     TooLarge,
     Full,
     ShutDown,
-    Forked,
-    Ring,
     KeyConflict(JobNumber),
     OtherServer,
     Replaced,
@@ -42,6 +43,7 @@ pub(crate) enum Kind {
     Pruned,
     OtherType,
     IllegalState(StateKind),
+    Parked,
     Impatient,
     Codec,
     Damaged,
@@ -60,6 +62,18 @@ impl Error {
             kind,
             message: message.into(),
             store: None,
+            parked: None,
+            index: None,
+        }))
+    }
+
+    /// It speaks of this job of a batch, counted from 0.
+    pub(crate) fn of_batch(self, index: usize) -> Self {
+        let message = format!("job {} of the batch: {}", index + 1, self.0.message);
+        Self(Box::new(Fault {
+            message,
+            index: Some(index),
+            ..*self.0
         }))
     }
 
@@ -254,6 +268,8 @@ impl Error {
             kind: Kind::Damaged,
             message,
             store: Some(Arc::new(cause)),
+            parked: None,
+            index: None,
         }))
     }
 
@@ -309,6 +325,8 @@ impl Error {
             kind: Kind::Store,
             message,
             store: Some(cause),
+            parked: None,
+            index: None,
         }))
     }
 
@@ -331,6 +349,12 @@ impl Error {
     /// A job, or a call, names a queue that is not declared.
     pub fn is_undeclared_queue(&self) -> bool {
         self.0.kind == Kind::UndeclaredQueue
+    }
+
+    /// Which job of a batch was refused, counted from 0, where it was one: none of the others was accepted
+    /// either.
+    pub fn batch_index(&self) -> Option<usize> {
+        self.0.index
     }
 
     /// A payload, a checkpoint, an idempotency key or a batch is larger than its limit.

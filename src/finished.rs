@@ -78,7 +78,8 @@ impl Finished {
         self.record.attempts
     }
 
-    /// Its attempts, the newest first; the oldest are dropped beyond [`HISTORY`](crate::HISTORY).
+    /// Its attempts, the newest first; beyond [`HISTORY`](crate::HISTORY) the oldest are dropped, and of
+    /// those that spent nothing more than of others.
     pub fn history(&self) -> &[Attempt] {
         &self.record.history
     }
@@ -248,7 +249,7 @@ impl Failure {
         };
         let last = record.history.first();
         let message = last.and_then(|attempt| failure_text(&attempt.end));
-        let message = message.unwrap_or_else(|| "before it ran".into());
+        let message = message.unwrap_or_else(|| waiting_text(last));
         Self {
             reason,
             message,
@@ -294,6 +295,18 @@ fn failure_text(end: &AttemptEnd) -> Option<String> {
         AttemptEnd::NotStarted(why) => format!("not started: {why}"),
         _ => return None,
     })
+}
+
+/// Where a job was that did not end by an attempt.
+fn waiting_text(last: Option<&Attempt>) -> String {
+    match last.map(|attempt| &attempt.end) {
+        Some(AttemptEnd::Snoozed(_)) => "while it had put itself off".into(),
+        Some(AttemptEnd::Interrupted { .. }) => "after it was interrupted".into(),
+        Some(AttemptEnd::Undecodable(why)) => {
+            format!("while it was parked: its payload does not decode: {why}")
+        }
+        _ => "before it ran".into(),
+    }
 }
 
 impl fmt::Display for Failure {

@@ -26,8 +26,8 @@ impl Manager {
     /// patience, because whoever loses it drops the future. Each costs memory and no thread.
     ///
     /// # Errors
-    /// All of them come with the future: as [`completed`](Self::completed), and where the manager
-    /// ended before the job did.
+    /// All of them come with the future: as [`completed`](Self::completed); where the job is parked, or
+    /// becomes so, [`Error::is_parked`]; where the manager ended before the job did.
     pub fn finished<J: Job>(&self, receipt: &Receipt<J>) -> Finishing<J> {
         let number = self.shared().check(receipt);
         Finishing {

@@ -225,18 +225,13 @@ fn wait_for(
     receipt: &Receipt<Thumbnail>,
     begun: Timestamp,
 ) -> Result<Row, jobkeep::Error> {
-    const PATIENCE: Duration = Duration::from_secs(5);
-    loop {
-        match manager.wait(receipt, PATIENCE) {
-            Ok(completed) => return Ok(row(photo, width, &completed, begun)),
-            Err(error) if error.is_timed_out() => {
-                // A job that cannot run here has not ended, and will not end.
-                if let Some(reason) = manager.status(receipt)?.parked() {
-                    return Ok(Row::failed(photo, width, format!("set aside: {reason:?}")));
-                }
-            }
-            Err(error) => return Err(error),
-        }
+    match manager.wait(receipt, Duration::MAX) {
+        Ok(completed) => Ok(row(photo, width, &completed, begun)),
+        // A job that cannot run here has not ended, and will not end.
+        Err(error) => match error.park_reason() {
+            Some(reason) => Ok(Row::failed(photo, width, format!("set aside: {reason:?}"))),
+            None => Err(error),
+        },
     }
 }
 

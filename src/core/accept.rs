@@ -18,18 +18,21 @@ impl Engine {
     /// The rows of all keys must have been learned.
     ///
     /// # Errors
-    /// Where a key is held with another payload.
+    /// Where a key is held with another payload: the position of the job that claims it.
     pub(crate) fn accept(
         &mut self,
         jobs: Vec<(EncodedJob, Option<KeyClaim>)>,
         first: JobNumber,
         passing: Option<JobNumber>,
-    ) -> Result<Vec<JobNumber>, Error> {
+    ) -> Result<Vec<JobNumber>, (usize, Error)> {
         self.check_keys(&jobs, first, passing)?;
         let mut numbers = Vec::with_capacity(jobs.len());
-        for (number, (mut job, claim)) in (first.0..).map(JobNumber).zip(jobs) {
+        let numbered = (first.0..).map(JobNumber).zip(jobs);
+        for (index, (number, (mut job, claim))) in numbered.enumerate() {
             if let Some(claim) = &claim
-                && let Some(holder) = self.holder(&job, claim, passing)?
+                && let Some(holder) = self
+                    .holder(&job, claim, passing)
+                    .map_err(|error| (index, error))?
             {
                 numbers.push(holder);
                 continue;
@@ -59,19 +62,23 @@ impl Engine {
         jobs: &[(EncodedJob, Option<KeyClaim>)],
         first: JobNumber,
         passing: Option<JobNumber>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), (usize, Error)> {
         let mut seen: HashMap<(&str, &str), (JobNumber, &KeyClaim)> = HashMap::new();
-        for (number, (job, claim)) in (first.0..).map(JobNumber).zip(jobs) {
+        let numbered = (first.0..).map(JobNumber).zip(jobs);
+        for (index, (number, (job, claim))) in numbered.enumerate() {
             let Some((claim, (name, key))) = claim.as_ref().zip(job.name_and_key()) else {
                 continue;
             };
-            if self.holder(job, claim, passing)?.is_some() {
+            let holder = self.holder(job, claim, passing);
+            if holder.map_err(|error| (index, error))?.is_some() {
                 continue;
             }
             let mut earlier = claim.names(name).filter_map(|name| seen.get(&(name, key)));
             match earlier.next() {
                 Some((_, same)) if same.is_same(claim) => {}
-                Some((holder, _)) => return Err(Error::key_conflict(name, key, *holder)),
+                Some((holder, _)) => {
+                    return Err((index, Error::key_conflict(name, key, *holder)));
+                }
                 None => seen.extend(claim.names(name).map(|name| ((name, key), (number, claim)))),
             }
         }

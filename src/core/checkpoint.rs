@@ -37,7 +37,9 @@ impl Engine {
     ) -> Operated<()> {
         let claim = self.flight.get(number);
         let Some(claim) = claim.filter(|claim| claim.token == token) else {
-            return Ok(Err(Error::attempt_over(number)));
+            return Ok(Err(Error::attempt_over(format_args!(
+                "checkpoint job {number}"
+            ))));
         };
         // The worker's record is from before the request.
         if claim.cancel_requested

@@ -85,12 +85,12 @@ impl Engine {
             refused,
             otherwise,
         } = follow_ups;
-        let accepted = match refused.clone() {
-            Some(error) => Err(error),
-            None => self.accept(jobs.clone(), *first, Some(number)),
-        };
-        let Err(error) = accepted else {
-            return Ok(None);
+        let error = match refused.clone() {
+            Some(refused) => refused,
+            None => match self.accept(jobs.clone(), *first, Some(number)) {
+                Ok(_) => return Ok(None),
+                Err((_, error)) => error,
+            },
         };
         match otherwise {
             Some(otherwise) => otherwise.end(error).map(Some),

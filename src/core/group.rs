@@ -3,6 +3,7 @@
 use jobkeep_store::{Batch, JobNumber, JobRecord, Token};
 
 use super::engine::Engine;
+use super::parked::Unread;
 use super::schedule::Order;
 use crate::event::Event;
 
@@ -14,6 +15,9 @@ pub(crate) struct Group {
     pub(crate) handed: Vec<(u16, Handed)>,
     /// Jobs that reached a final state or were removed.
     pub(crate) ended: Vec<JobNumber>,
+    /// Jobs that are parked from now on, and those that are no more.
+    pub(crate) parked: Vec<(JobNumber, Unread)>,
+    pub(crate) released: Vec<JobNumber>,
     /// Running jobs that somebody wants cancelled.
     pub(crate) unwanted: Vec<JobNumber>,
     /// For the observer, where there is one.
@@ -26,6 +30,8 @@ impl Group {
             batch,
             handed: Vec::new(),
             ended: Vec::new(),
+            parked: Vec::new(),
+            released: Vec::new(),
             unwanted: Vec::new(),
             events: Vec::new(),
         }

@@ -37,6 +37,12 @@ pub(crate) struct Subject {
     pub(crate) call: Option<Duration>,
 }
 
+/// The origins of a job whose queue is not declared.
+pub(super) const NOT_HERE: Origins = Origins {
+    queue: 0,
+    known: false,
+};
+
 /// What an operator is told: refused, or a defect that ends the group.
 pub(crate) type Operated<T> = Result<Result<T, Error>, RowError>;
 
@@ -65,15 +71,13 @@ impl Engine {
             return (stored, None);
         }
         match self.flight.get(number) {
-            Some(claim) if claim.taken.is_some() => return (StateKind::Running, None),
+            Some(claim) if claim.taken => return (StateKind::Running, None),
             Some(_) => return (StateKind::Ready, None),
             None => {}
         }
-        if let Some(reason) = self.unreadable.get(&number) {
-            return (
-                StateKind::Parked,
-                Some(ParkReason::Unreadable(reason.clone())),
-            );
+        if let Some(reason) = self.parked.unread(number) {
+            let reason = ParkReason::Unreadable(reason.into());
+            return (StateKind::Parked, Some(reason));
         }
         if let Some(reason) = lacking(origins) {
             return (StateKind::Parked, Some(reason));
@@ -118,10 +122,7 @@ impl Engine {
             }
             Found::Nowhere => return Ok(Err(self.nowhere(number))),
         };
-        let here = origins.unwrap_or(Origins {
-            queue: 0,
-            known: false,
-        });
+        let here = origins.unwrap_or(NOT_HERE);
         if self.flight.get(number).is_some() {
             self.flight.request_cancel(number);
             self.group.unwanted.push(number);
@@ -143,7 +144,7 @@ impl Engine {
             )));
         }
         self.schedule.remove(number, line);
-        self.unreadable.remove(&number);
+        self.unpark(number);
         self.probation.remove(number);
         self.lingering.release(number);
         self.observe(|at| Event::of(number, &record, at));
@@ -153,10 +154,8 @@ impl Engine {
     }
 
     /// Makes a finished job ready again, with all its attempts, at this place in line, or at the deadline
-    /// of a call that was lost; or one that was parked because the process died beside it, where it
-    /// stood.
+    /// of a call that was lost; or one that is parked, where it stood.
     pub(crate) fn retry(&mut self, subject: Subject, order: Timestamp) -> Operated<()> {
-        const NEEDS: &str = "a finished job";
         let Subject {
             number,
             found,
@@ -166,15 +165,7 @@ impl Engine {
         } = subject;
         let mut record = match found {
             Found::Done(record) => record,
-            Found::Live(record)
-                if matches!(record.state, State::Parked(ParkReason::Crashing(_))) =>
-            {
-                return self.release(number, record, origins);
-            }
-            Found::Live(record) => {
-                let (state, _) = self.stand(number, &record, origins);
-                return Ok(Err(Error::wrong_state("retry", number, state, NEEDS)));
-            }
+            Found::Live(record) => return self.release(number, record, origins),
             Found::Nowhere => return Ok(Err(self.nowhere(number))),
         };
         if let Some(hash) = key
@@ -191,7 +182,7 @@ impl Engine {
                 "retry",
                 number,
                 illegal.from,
-                NEEDS,
+                "a finished job",
             )));
         }
         self.withdraw(number, ended)?;
@@ -199,10 +190,7 @@ impl Engine {
             self.uniques.set_ended(hash, number, None);
         }
         self.observe(|at| Event::of(number, &record, at));
-        let here = origins.unwrap_or(Origins {
-            queue: 0,
-            known: false,
-        });
+        let here = origins.unwrap_or(NOT_HERE);
         let job = EncodedJob::new(record, here, Apart::Leave, None)?;
         let batch = &mut self.group.batch;
         batch.delete(Key::done(number));
@@ -227,32 +215,6 @@ impl Engine {
         (!left.is_zero()).then(|| Timestamp(self.now.steady.after(left).0))
     }
 
-    /// Makes a job ready again that is parked because the process died beside it.
-    fn release(
-        &mut self,
-        number: JobNumber,
-        mut record: Box<JobRecord>,
-        origins: Option<Origins>,
-    ) -> Operated<()> {
-        if let Err(illegal) = state::release(&mut record) {
-            let needs = "a finished job";
-            return Ok(Err(Error::wrong_state(
-                "retry",
-                number,
-                illegal.from,
-                needs,
-            )));
-        }
-        self.observe(|at| Event::of(number, &record, at));
-        let here = origins.unwrap_or(Origins {
-            queue: 0,
-            known: false,
-        });
-        let job = EncodedJob::new(record, here, Apart::Leave, None)?;
-        self.file(number, job, None);
-        Ok(Ok(()))
-    }
-
     /// Deletes a job and everything about it, its idempotency key included.
     pub(crate) fn remove(&mut self, subject: Subject) -> Operated<()> {
         let Subject {
@@ -272,13 +234,10 @@ impl Engine {
                 return Ok(Err(Error::wrong_state("remove", number, state, needs)));
             }
             Found::Live(record) => {
-                let here = origins.unwrap_or(Origins {
-                    queue: 0,
-                    known: false,
-                });
+                let here = origins.unwrap_or(NOT_HERE);
                 let line = Line::new(here, &record.state, record.priority, record.order);
                 self.schedule.remove(number, line);
-                self.unreadable.remove(&number);
+                self.unpark(number);
                 self.probation.remove(number);
                 self.lingering.release(number);
                 self.live = self.live.saturating_sub(1);

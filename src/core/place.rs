@@ -21,7 +21,7 @@ impl Engine {
     /// The job does not wait, or apart from the others.
     pub(crate) fn is_apart(&self, number: JobNumber) -> bool {
         self.flight.get(number).is_some()
-            || self.unreadable.contains_key(&number)
+            || self.parked.holds(number)
             || self.probation.holds(number)
     }
 }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use jobkeep_store::{
-    Attempt, AttemptEnd, FailureKind, JobNumber, JobRecord, Kept, Key, ParkReason, RowError,
-    Timestamp, Token,
+    Attempt, AttemptEnd, Encoded, FailureKind, JobNumber, JobRecord, Kept, Key, ParkReason,
+    RowError, Timestamp, Token,
 };
 
 use super::encoded::{Apart, EncodedJob, Origins, keep};
@@ -264,14 +264,20 @@ fn leave(record: &mut JobRecord, before: Vec<u8>, left: Option<Vec<u8>>) -> Resu
 
 /// Gives the record another payload, and says what happens to the body's own row.
 pub(super) fn replace_payload(record: &mut JobRecord, payload: Vec<u8>) -> Result<Apart, RowError> {
-    let was_apart = record.payload.is_apart();
     let (kept, row) = keep(payload)?;
+    Ok(put_in_place(record, kept, row))
+}
+
+/// Puts a payload into the record that is to be [kept](keep) like this, and says what happens to the
+/// body's own row.
+pub(super) fn put_in_place(record: &mut JobRecord, kept: Kept, row: Option<Encoded>) -> Apart {
+    let was_apart = record.payload.is_apart();
     record.payload = kept;
-    Ok(match row {
+    match row {
         Some(row) => Apart::Put(row),
         None if was_apart => Apart::Delete,
         None => Apart::Leave,
-    })
+    }
 }
 
 /// How many bytes of an error's text are kept.

@@ -7,7 +7,9 @@ use jobkeep_store::{
     Attempt, AttemptEnd, Due, FailureKind, JobRecord, ParkReason, State, StateKind, Timestamp,
 };
 
-/// How many ended attempts a record keeps, the newest first.
+/// How many ended attempts a record keeps, the newest first. Those that spent nothing (snoozes,
+/// interruptions, calls that were refused) take half of that at most as soon as others have to go: a job that
+/// waits for long still shows how it failed before.
 pub const HISTORY: usize = 20;
 
 /// A way from one state to another.
@@ -24,11 +26,12 @@ pub(crate) enum Edge {
     Cancel,
     Revive,
     Release,
+    Amend,
 }
 
 /// From which states an edge leads, and where to. `Scheduled` falls due without a write, so a
 /// claim may find it stored.
-const EDGES: [(Edge, &[StateKind], StateKind); 14] = {
+const EDGES: [(Edge, &[StateKind], StateKind); 16] = {
     use StateKind::{Cancelled, Failed, Parked, Ready, Running, Scheduled, Succeeded};
     [
         (Edge::Claim, &[Ready, Scheduled, Parked], Running),
@@ -45,6 +48,8 @@ const EDGES: [(Edge, &[StateKind], StateKind); 14] = {
         (Edge::Revive, &[Succeeded, Failed, Cancelled], Ready),
         (Edge::Revive, &[Failed, Cancelled], Scheduled),
         (Edge::Release, &[Parked], Ready),
+        (Edge::Amend, &[Ready, Parked], Ready),
+        (Edge::Amend, &[Scheduled], Scheduled),
     ]
 };
 
@@ -113,14 +118,18 @@ pub(crate) fn interrupt(
     Ok(())
 }
 
-/// The process died shortly after this job had begun, time and again: nobody starts it again but an
-/// operator.
+/// The process died while nothing but this job ran, and not for the first time: nobody starts it
+/// again but an operator.
 pub(crate) fn park_crashing(
     record: &mut JobRecord,
     interruption: Interruption,
 ) -> Result<(), IllegalEdge> {
-    let reason = ParkReason::Crashing(interruption.unclean_ends);
-    go(record, Edge::Park, State::Parked(reason))?;
+    let ends = record.unclean_ends.saturating_add(1);
+    go(
+        record,
+        Edge::Park,
+        State::Parked(ParkReason::Crashing(ends)),
+    )?;
     note(record, interruption);
     Ok(())
 }
@@ -133,8 +142,8 @@ pub(crate) struct Interruption {
     pub(crate) at: Timestamp,
     /// A worker is known to have begun.
     pub(crate) begun: bool,
-    /// At how many unclean ends in a row the job had begun shortly before.
-    pub(crate) unclean_ends: u32,
+    /// The opening was not shut down in order.
+    pub(crate) unclean: bool,
 }
 
 fn note(record: &mut JobRecord, interruption: Interruption) {
@@ -142,10 +151,12 @@ fn note(record: &mut JobRecord, interruption: Interruption) {
         started,
         at,
         begun,
-        unclean_ends,
+        unclean,
     } = interruption;
     record.interruptions = record.interruptions.saturating_add(1);
-    record.unclean_ends = unclean_ends;
+    if unclean {
+        record.unclean_ends = record.unclean_ends.saturating_add(1);
+    }
     let number = record.attempts.saturating_add(1);
     let end = AttemptEnd::Interrupted { begun };
     let thread = String::new();
@@ -276,9 +287,20 @@ pub(crate) fn revive(
     Ok(())
 }
 
-/// Somebody wants a job run that is parked because the process died beside it.
+/// Somebody wants a parked job run.
 pub(crate) fn release(record: &mut JobRecord) -> Result<(), IllegalEdge> {
     go(record, Edge::Release, State::Ready)?;
+    record.unclean_ends = 0;
+    Ok(())
+}
+
+/// Somebody gives a job that no worker has another payload. One that is parked is to run with it.
+pub(crate) fn amend(record: &mut JobRecord) -> Result<(), IllegalEdge> {
+    let to = match record.state {
+        State::Scheduled { .. } => record.state.clone(),
+        _ => State::Ready,
+    };
+    go(record, Edge::Amend, to)?;
     record.unclean_ends = 0;
     Ok(())
 }
@@ -302,6 +324,30 @@ fn spend(record: &mut JobRecord, attempt: Attempt) {
 }
 
 fn remember(record: &mut JobRecord, attempt: Attempt) {
-    record.history.truncate(HISTORY - 1);
-    record.history.insert(0, attempt);
+    let history = &mut record.history;
+    history.insert(0, attempt);
+    while history.len() > HISTORY {
+        let unspent = history
+            .iter()
+            .filter(|attempt| spends_nothing(&attempt.end));
+        let oldest = if unspent.count() > HISTORY / 2 {
+            history
+                .iter()
+                .rposition(|attempt| spends_nothing(&attempt.end))
+        } else {
+            None
+        };
+        history.remove(oldest.unwrap_or(history.len() - 1));
+    }
+}
+
+/// However often a job ends so, it has as many attempts left.
+fn spends_nothing(end: &AttemptEnd) -> bool {
+    matches!(
+        end,
+        AttemptEnd::Snoozed(_)
+            | AttemptEnd::Interrupted { .. }
+            | AttemptEnd::NotStarted(_)
+            | AttemptEnd::Undecodable(_)
+    )
 }

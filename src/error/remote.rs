@@ -1,5 +1,8 @@
 //! What only a client meets: hosts that are far away.
 
+#[cfg(feature = "http-client")]
+use jobkeep_store::ParkReason;
+
 use super::{Error, Kind};
 
 /// What is said of a host that is far away, and of nothing else.
@@ -18,6 +21,20 @@ pub(crate) enum Remote {
 }
 
 impl Error {
+    /// What a host said: also why the job is parked that it speaks of, and which of a batch that is.
+    #[cfg(feature = "http-client")]
+    pub(crate) fn from_host(
+        kind: Kind,
+        message: String,
+        parked: Option<ParkReason>,
+        index: Option<usize>,
+    ) -> Self {
+        let mut error = Self::new(kind, message);
+        error.0.parked = parked;
+        error.0.index = index;
+        error
+    }
+
     /// A host could not be reached, or its balancer or its store takes nothing at the moment. Nothing
     /// took effect: it is worth trying again later.
     pub fn is_unreachable(&self) -> bool {

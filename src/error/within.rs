@@ -7,12 +7,12 @@ use jobkeep_store::JobNumber;
 use super::{Error, Kind};
 
 impl Error {
-    pub(crate) fn attempt_over(job: JobNumber) -> Self {
+    pub(crate) fn attempt_over(act: impl fmt::Display) -> Self {
         Self::new(
             Kind::AttemptOver,
             format!(
-                "checkpoint job {job}: this attempt no longer has the job, and nothing that it says \
-                 is recorded: return"
+                "{act}: this attempt no longer has the job, and nothing that it says is recorded: \
+                 return"
             ),
         )
     }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::wire;
+
 /// Every way in which a request is refused. The code is part of the protocol.
 macro_rules! codes {
     ($($(#[$about:meta])* $name:ident = $status:literal $code:literal;)+) => {
@@ -53,6 +55,8 @@ codes! {
     Busy = 409 "busy";
     /// The job's state does not allow it.
     IllegalState = 409 "illegal_state";
+    /// The job cannot run here, and lacks more than somebody's word.
+    Parked = 409 "parked";
     /// Another payload holds the idempotency key.
     KeyConflict = 409 "key_conflict";
     /// The job was accepted once and is no longer kept.
@@ -127,6 +131,12 @@ pub(super) struct Problem {
     /// For `key_conflict`, the number of the job that holds the key.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) job: Option<u64>,
+    /// For `parked`, why.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) parked: Option<wire::Parked>,
+    /// Which job of a batch is meant, counted from 0.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) index: Option<usize>,
     /// After so many seconds it is worth trying again.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) retry_after: Option<u64>,
@@ -145,6 +155,8 @@ impl Problem {
             ask: None,
             state: None,
             job: None,
+            parked: None,
+            index: None,
             retry_after: None,
         }
     }

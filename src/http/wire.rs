@@ -111,6 +111,22 @@ fn objects<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<NewJob>, D::Error>
     Ok(jobs.into_iter().map(|Object(job)| job).collect())
 }
 
+/// What a job is to carry instead of its payload.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Amendment {
+    /// Its value, as JSON. This or `bincode`.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        default,
+        deserialize_with = "given"
+    )]
+    pub(super) payload: Option<Box<RawValue>>,
+    /// Its value in the type's own encoding, as base64.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) bincode: Option<String>,
+}
+
 /// A job that was accepted.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Accepted {
@@ -291,7 +307,7 @@ pub(super) struct Health {
     pub(super) live: bool,
     /// New jobs are accepted: send them here.
     pub(super) ready: bool,
-    /// `working`, `refusing`, `stalled`, `poisoned` or `shutting_down`.
+    /// `working`, `refusing`, `poisoned` or `shutting_down`.
     pub(super) state: String,
     /// Since when, where it is not working.
     #[serde(skip_serializing_if = "Option::is_none", default)]

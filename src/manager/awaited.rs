@@ -9,7 +9,7 @@ use crate::core::Counts;
 use crate::finished::{Finished, Status};
 use crate::runtime::{Asked, Attending, Command, Reply, Shared, WhenFull};
 use crate::sync::Arc;
-use crate::{Draft, Error, Manager, Receipt};
+use crate::{Codec, Draft, Error, Manager, Receipt};
 
 /// What was asked of the committer, and is still to be answered.
 pub(crate) struct Awaited<T> {
@@ -98,6 +98,24 @@ impl Manager {
     pub(crate) fn retry_awaited(&self, receipt: &Receipt) -> Result<Awaited<()>, Error> {
         self.ask_awaited(receipt, "retry", |number, reply| Command::Retry {
             number,
+            reply,
+        })
+    }
+
+    pub(crate) fn amend_awaited(
+        &self,
+        receipt: &Receipt,
+        name: String,
+        codec: Codec,
+        payload: Vec<u8>,
+    ) -> Result<Awaited<()>, Error> {
+        let number = self.shared().check(receipt)?;
+        let amendment = self
+            .shared()
+            .amendment(number, vec![name], codec, payload)?;
+        self.ask_awaited(receipt, "amend", |number, reply| Command::Amend {
+            number,
+            amendment,
             reply,
         })
     }

@@ -7,7 +7,7 @@ use jobkeep_store::{JobNumber, QueueName, StoreError, Token};
 use super::pause::Rest;
 use super::pool::Overdue;
 use crate::Error;
-use crate::core::{Counts, EncodedJob, KeyClaim, Seen, Settlement, Stand};
+use crate::core::{Amendment, Counts, EncodedJob, KeyClaim, Seen, Settlement, Stand};
 use crate::finished::Status;
 use crate::sync::{Arc, Mutex};
 
@@ -54,6 +54,11 @@ pub(crate) enum Command {
     },
     Retry {
         number: JobNumber,
+        reply: Reply<()>,
+    },
+    Amend {
+        number: JobNumber,
+        amendment: Box<Amendment>,
         reply: Reply<()>,
     },
     Remove {
@@ -190,6 +195,7 @@ impl Command {
             Self::Checkpoint { reply, .. }
             | Self::Cancel { reply, .. }
             | Self::Retry { reply, .. }
+            | Self::Amend { reply, .. }
             | Self::Remove { reply, .. }
             | Self::Pause { reply, .. }
             | Self::Resume { reply, .. } => reply.refuse(cause),

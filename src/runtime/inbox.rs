@@ -7,7 +7,6 @@ use jobkeep_store::{JobNumber, StoreError};
 use super::asked::Asked;
 use super::bell::Bell;
 use super::command::{Command, Reply};
-use super::process::OwnProcess;
 use super::signal::{Signal, Woken};
 use crate::Error;
 use crate::clock::{Clock, Steady, Wake};
@@ -71,7 +70,6 @@ pub(crate) struct Inbox {
     room: Signal,
     bound: usize,
     clock: Clock,
-    pub(super) process: OwnProcess,
 }
 
 /// Commands taken together. Their callers' bell rings when this is dropped, whatever became of them.
@@ -126,7 +124,6 @@ impl Inbox {
             room: Signal::default(),
             bound,
             clock: clock.clone(),
-            process: OwnProcess::new(),
         });
         clock.tell(&inbox);
         inbox
@@ -179,14 +176,6 @@ impl Inbox {
             .map(|_| ())
     }
 
-    /// Refuses what is asked in a process without the committer.
-    pub(super) fn check_process(&self, act: &dyn fmt::Display) -> Result<(), Error> {
-        if self.process.is_forked() {
-            return Err(Error::forked(act));
-        }
-        Ok(())
-    }
-
     fn push(
         &self,
         act: &dyn fmt::Display,
@@ -194,7 +183,6 @@ impl Inbox {
         when_full: WhenFull,
         haste: Haste,
     ) -> Result<(Arc<Bell>, JobNumber), Error> {
-        self.check_process(act)?;
         let from_worker =
             command.is_said_by_workers() || matches!(command, Command::Checkpoint { .. });
         let weight = command.weight();
@@ -294,16 +282,6 @@ impl Inbox {
 
     pub(super) fn clock(&self) -> &Clock {
         &self.clock
-    }
-
-    /// The jobs whose ends wait here.
-    pub(super) fn settled(&self) -> Vec<JobNumber> {
-        let state = self.state.lock();
-        let ends = state.commands.iter().filter_map(|command| match command {
-            Command::Settle(settlement) => Some(settlement.number),
-            _ => None,
-        });
-        ends.collect()
     }
 
     /// Nothing waits to be taken.

@@ -1,12 +1,12 @@
 //! Drafts made ready for the committer, on the thread of whoever has them.
 
-use jobkeep_store::QueueName;
+use jobkeep_store::{JobNumber, QueueName};
 
 use super::shared::Shared;
 use crate::clock::Now;
 use crate::config::{BATCH_JOBS, check_batch};
-use crate::core::{self, EncodedJob, KeyClaim, Origins};
-use crate::{Draft, Error};
+use crate::core::{self, Amendment, EncodedJob, KeyClaim, Origins};
+use crate::{Codec, Draft, Error};
 
 impl Shared {
     /// Encodes the jobs of one batch.
@@ -15,26 +15,33 @@ impl Shared {
         drafts: Vec<Draft>,
     ) -> Result<Vec<(EncodedJob, Option<KeyClaim>)>, Error> {
         let count = drafts.len();
-        let jobs = self.prepare(drafts, self.clock.now())?;
+        let jobs = self.prepare(drafts, self.clock.now());
+        let jobs = jobs.map_err(|(index, error)| match count {
+            1 => error,
+            _ => error.of_batch(index),
+        })?;
         let bytes = jobs.iter().map(|(job, _)| job.bytes()).sum();
         check_batch(count, bytes)?;
         Ok(jobs)
     }
 
-    /// Encodes jobs that are accepted at this moment.
+    /// Encodes jobs that are accepted at this moment. An error has the position of its job.
     pub(super) fn prepare(
         &self,
         drafts: Vec<Draft>,
         now: Now,
-    ) -> Result<Vec<(EncodedJob, Option<KeyClaim>)>, Error> {
+    ) -> Result<Vec<(EncodedJob, Option<KeyClaim>)>, OfOne> {
         let order = self.order(now);
         let mut jobs = Vec::with_capacity(drafts.len().min(BATCH_JOBS));
-        for draft in drafts {
-            let (queue, origins) = self.check_draft(&draft)?;
+        for (index, draft) in drafts.into_iter().enumerate() {
+            let checked = self.check_draft(&draft);
+            let (queue, origins) = checked.map_err(|error| (index, error))?;
             let claim = self.claim(&draft);
             let name = draft.name.clone();
-            let mut job = core::accept(draft, queue, origins, now, order)
-                .map_err(|cause| Error::codec(format_args!("encode job `{name}`"), cause))?;
+            let mut job = core::accept(draft, queue, origins, now, order).map_err(|cause| {
+                let error = Error::codec(format_args!("encode job `{name}`"), cause);
+                (index, error)
+            })?;
             if jobs.len() >= AT_HAND && claim.is_none() && self.observing.is_none() {
                 // Dropped here, because the committer has better things to do.
                 job.record = None;
@@ -57,6 +64,23 @@ impl Shared {
             sameness,
             draft.key_retention_ms,
         ))
+    }
+
+    /// Encodes another payload for a job that is stored under one of these names.
+    pub(crate) fn amendment(
+        &self,
+        number: JobNumber,
+        names: Vec<String>,
+        codec: Codec,
+        payload: Vec<u8>,
+    ) -> Result<Box<Amendment>, Error> {
+        let (size, limit) = (payload.len(), self.config.payload_limit);
+        if size > limit {
+            return Err(Error::amendment_too_large(number, size, limit));
+        }
+        let amendment = Amendment::new(names, codec, payload)
+            .map_err(|cause| Error::codec(format_args!("amend job {number}"), cause))?;
+        Ok(Box::new(amendment))
     }
 
     /// Checks what needs no committer, and says where the job is to stand.
@@ -83,6 +107,9 @@ impl Shared {
         })
     }
 }
+
+/// Why a batch cannot be accepted, and the position of the job for which that is so.
+type OfOne = (usize, Error);
 
 /// So many jobs of a batch may start without being read back from the store.
 const AT_HAND: usize = 1_024;

@@ -60,6 +60,12 @@ pub(super) fn carry(
         Carried::Answered(answer) => {
             pool.answered();
             *running.log.lock() = bounded(answer.log);
+            // The next host, or the one that takes its place, may know the type as it is today.
+            if let End::Undecodable(message) = answer.end {
+                let wait = wait_alone(refused_for(&record.history, now.wall), seed);
+                let why = format!("its payload does not decode there: {message}");
+                return Outcome::NotStarted { wait, why };
+            }
             outcome(shared, answer.left, answer.end, payload)
         }
         Carried::Unknown { why } => {

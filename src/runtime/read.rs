@@ -32,20 +32,53 @@ impl Shared {
 
     /// The finished job with its bytes, for who would rather wait than be told of a passing failure.
     pub(crate) fn finished_for_sure(&self, number: JobNumber) -> Result<Option<Finished>, Error> {
-        let read = || self.finished(number);
-        self.persist(read, |error| error.as_store().is_some_and(may_pass))
+        self.persist(|| self.finished(number), may_pass_soon)
+    }
+
+    /// The same, for who waits for its end, which does not come where it is parked.
+    pub(crate) fn end_for_sure(&self, number: JobNumber) -> Result<Option<Finished>, Error> {
+        self.persist(|| self.end(number), may_pass_soon)
     }
 
     /// The finished job with its bytes.
+    pub(crate) fn finished(&self, number: JobNumber) -> Result<Option<Finished>, Error> {
+        match self.row(number)? {
+            Row::Done(record) => self.whole(number, record),
+            Row::Live(_) | Row::OnItsWay => Ok(None),
+        }
+    }
+
+    /// The same, for who waits for its end.
+    ///
+    /// # Errors
+    /// Where it is parked, too.
+    pub(crate) fn end(&self, number: JobNumber) -> Result<Option<Finished>, Error> {
+        match self.row(number)? {
+            Row::Done(record) => self.whole(number, record),
+            Row::Live(record) => match self.parked(number, &record) {
+                Some(reason) => {
+                    let (name, queue) = (&record.name, record.queue.as_str());
+                    Err(Error::parked(wait_for(number), reason, name, queue))
+                }
+                None => Ok(None),
+            },
+            Row::OnItsWay => Ok(None),
+        }
+    }
+
+    /// The finished job of this record, with its bytes; `None` where it has been run again since.
     ///
     /// Its record and what stands apart from it are read one after the other. Where a commit came
     /// between, because the job was pruned, removed or run again, it is read anew.
-    pub(crate) fn finished(&self, number: JobNumber) -> Result<Option<Finished>, Error> {
-        let mut record = self.done(number)?;
+    fn whole(&self, number: JobNumber, read: Box<JobRecord>) -> Result<Option<Finished>, Error> {
+        let mut record = Some(read);
         while let Some(read) = record {
             let bytes = self.bytes(number, &read);
             if has_rows_apart(&read) {
-                record = self.done(number)?;
+                record = match self.row(number)? {
+                    Row::Done(record) => Some(record),
+                    Row::Live(_) | Row::OnItsWay => None,
+                };
                 if record.as_ref() != Some(&read) {
                     continue;
                 }
@@ -61,8 +94,8 @@ impl Shared {
         Ok(None)
     }
 
-    /// The record of a finished job; `None` of one that is not.
-    fn done(&self, number: JobNumber) -> Result<Option<Box<JobRecord>>, Error> {
+    /// The job's row.
+    fn row(&self, number: JobNumber) -> Result<Row, Error> {
         let failed = |cause| self.unread(number, cause);
         let mut found = self.find(number).map_err(failed)?;
         if matches!(found, Found::Nowhere) {
@@ -70,14 +103,14 @@ impl Shared {
                 return Err(Error::lost(number));
             }
             if self.is_on_its_way(number)? {
-                return Ok(None);
+                return Ok(Row::OnItsWay);
             }
             // It may have arrived since.
             found = self.find(number).map_err(failed)?;
         }
         match found {
-            Found::Done(record) => Ok(Some(record)),
-            Found::Live(_) => Ok(None),
+            Found::Done(record) => Ok(Row::Done(record)),
+            Found::Live(record) => Ok(Row::Live(record)),
             Found::Nowhere => Err(self.nowhere(number)?),
         }
     }
@@ -140,6 +173,18 @@ impl Shared {
     pub(crate) fn wait_refused(&self, number: JobNumber) -> Error {
         self.inbox.refusal(&wait_for(number))
     }
+}
+
+/// What the store has of a job.
+enum Row {
+    Done(Box<JobRecord>),
+    Live(Box<JobRecord>),
+    /// Nothing yet: it was accepted as buffered.
+    OnItsWay,
+}
+
+fn may_pass_soon(error: &Error) -> bool {
+    error.as_store().is_some_and(may_pass)
 }
 
 fn has_rows_apart(record: &JobRecord) -> bool {

@@ -6,9 +6,9 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use jobkeep_store::{
-    Closing, Durability, InFlight, JobNumber, JobRecord, Key, Opening, OpeningTag, ParkReason,
-    Place, QueueStore, RowError, Secret, Space, StoreError, StoreId, Timestamp, get_typed,
-    open_row,
+    Alone, Closing, Durability, InFlight, JobNumber, JobRecord, Key, Opening, OpeningTag,
+    ParkReason, Place, QueueStore, RowError, Secret, Space, StoreError, StoreId, Timestamp,
+    get_typed, open_row,
 };
 
 use super::command::Command;
@@ -18,11 +18,9 @@ use super::health::HealthBoard;
 use super::inbox::{Haste, Inbox};
 use super::living::{stuck_in, watch};
 use super::lost::Lost;
+use super::parked::ParkedBoard;
 use super::pool::{Done, Pool};
-use super::rings::Rings;
 use super::shared::Shared;
-#[cfg(all(unix, feature = "signals"))]
-use super::signals;
 use super::waiters::Waiters;
 use super::{execute, foreign, panics};
 use crate::clock::{Clock, Now};
@@ -53,9 +51,6 @@ pub struct Recovery {
     pub waiting: u64,
     /// Jobs that the last process had in flight when it ended: they run again.
     pub interrupted: u64,
-    /// Those of them that are suspected of having ended the process: they are
-    /// [held back](crate::Builder::probation) for a while.
-    pub suspects: u64,
     /// Rows that did not match their checksum: set aside with their bytes.
     pub damaged: u64,
     /// Jobs that cannot run here, by why. Those whose payloads did not decode so far are tried once more,
@@ -103,7 +98,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<(Arc<Shared>, Recovery), Error> 
     panics::watch();
     let observer = parts.observer.take();
     let (shared, engine, recovery) = take_over(parts, observer.is_some())?;
-    start_threads(&shared, engine, observer)?;
+    start_threads(&shared, engine, observer).map_err(|cause| Error::host(ACT, cause))?;
     Ok((shared, recovery))
 }
 
@@ -172,7 +167,7 @@ pub(super) fn take_over(
         resources,
         pools,
         waiters: Waiters::default(),
-        rings: Rings::default(),
+        parked: ParkedBoard::default(),
         health: HealthBoard::default(),
         lost: Lost::default(),
         origin: Arc::new(origin),
@@ -290,15 +285,13 @@ impl Opener<'_> {
         if let Some(end) = end {
             self.interrupt(&mut engine, rules, &end, &mut findings)?;
         }
-        findings.recovery.suspects = engine.suspects();
         let mut openings = Vec::new();
         self.each(Space::Openings, |key, row| {
             let opening: Opening = open_row(key, row)?;
             openings.push((JobNumber(key.number), opening.tag));
             Ok(())
         })?;
-        let mut group = engine.end_group().map_err(row_failed)?;
-        findings.events.append(&mut group.events);
+        let group = engine.end_group().map_err(row_failed)?;
         self.store.commit(&group.batch)?;
         engine.committed(group.batch.fence());
         let first = engine.first_number();
@@ -398,8 +391,12 @@ impl Opener<'_> {
             return Ok(None);
         };
         let closing = get_typed::<Closing>(self.store, Key::CLOSING)?;
+        let alone = get_typed::<Alone>(self.store, Key::ALONE)?;
         Ok(Some(UncleanEnd {
             in_order: closing.is_some_and(|closing| closing.opening == in_flight.opening),
+            alone: alone
+                .filter(|alone| alone.opening == in_flight.opening)
+                .map(|alone| alone.job),
             in_flight,
         }))
     }
@@ -425,24 +422,18 @@ fn start_threads(
     shared: &Arc<Shared>,
     engine: Engine,
     observer: Option<Box<dyn Observer>>,
-) -> Result<(), Error> {
+) -> std::io::Result<()> {
     let guard = HalfStarted(Some(shared));
     if let (Some(observing), Some(observer)) = (&shared.observing, observer) {
-        let started = observing.start(observer, &shared.clock, shared.origin.opening);
-        started.map_err(|cause| not_started("the observer's thread", &cause))?;
+        observing.start(observer, &shared.clock, shared.origin.opening)?;
     }
     let mut workers = Vec::new();
     for pool in &shared.pools {
         for place in 1..=pool.workers {
-            let worker = start_worker(shared, pool, place, work);
-            workers.push(worker.map_err(|cause| {
-                let thread = format!("thread `{}`", worker_name(pool, place));
-                not_started(&thread, &cause)
-            })?);
+            workers.push(start_worker(shared, pool, place, work)?);
         }
     }
-    let executors = foreign::start(shared);
-    executors.map_err(|cause| not_started("the threads of `Builder::executors`", &cause))?;
+    foreign::start(shared)?;
     let committer = Committer::new(engine, Arc::clone(shared));
     let manager = shared.origin.opening;
     let committer = Builder::new()
@@ -450,32 +441,10 @@ fn start_threads(
         .spawn(move || {
             panics::own_this_thread(manager);
             committer.run();
-        })
-        .map_err(|cause| not_started("thread `jobkeep-committer`", &cause))?;
+        })?;
     shared.ending.keep_threads(committer, workers);
     guard.disarm();
-    #[cfg(all(unix, feature = "signals"))]
-    if let Some(grace) = shared.config.signal_grace
-        && let Err(cause) = signals::end_on_signals(shared, grace)
-    {
-        shared.shut_down(Duration::ZERO);
-        return Err(not_started("thread `jobkeep-signals`", &cause));
-    }
     Ok(())
-}
-
-fn not_started(thread: &str, cause: &std::io::Error) -> Error {
-    Error::host(
-        ACT,
-        format_args!(
-            "the system does not start {thread}: {cause}: allow the process more threads or memory, or \
-             have queues with fewer workers"
-        ),
-    )
-}
-
-fn worker_name(pool: &Pool, place: usize) -> String {
-    format!("{}-worker-{place}", pool.queue)
 }
 
 /// Starts a thread that stands in for a stuck one of the pool.
@@ -502,7 +471,7 @@ fn start_worker(
     act: impl FnOnce(&Arc<Shared>, &Pool) + Send + 'static,
 ) -> std::io::Result<JoinHandle<()>> {
     let (shared, pool) = (Arc::clone(shared), Arc::clone(pool));
-    let name = worker_name(&pool, place);
+    let name = format!("{}-worker-{place}", pool.queue);
     pool.thread_started();
     let ended = Arc::clone(&pool);
     let spawned = Builder::new().name(name).spawn(move || {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jobkeep_store::{JobNumber, Key, Space, StoreError, get_typed};
+use jobkeep_store::{JobNumber, Key, ParkReason, Space, StoreError, get_typed};
 
 use super::command::{Command, Reply};
 use super::committer::{Committer, defect};
@@ -31,7 +31,7 @@ impl Committer {
                     let _ = self.learn_key(hash)?;
                 }
                 if let Some(follow_ups) = &mut settlement.follow_ups
-                    && let Err(error) = self.learn_keys(&follow_ups.jobs)?
+                    && let Err((_, error)) = self.learn_keys(&follow_ups.jobs)?
                 {
                     follow_ups.refuse(error);
                 }
@@ -68,20 +68,10 @@ impl Committer {
                 self.answer(reply, status);
                 Ok(())
             }
-            Command::Cancel { number, reply } => {
-                self.withdraw(*number);
-                self.operate(*number, reply, Engine::cancel)
-            }
-            Command::Retry { number, reply } => {
-                let order = self.shared.order(self.shared.clock.now());
-                self.operate(*number, reply, |engine, subject| {
-                    engine.retry(subject, order)
-                })
-            }
-            Command::Remove { number, reply } => {
-                self.withdraw(*number);
-                self.operate(*number, reply, Engine::remove)
-            }
+            Command::Cancel { .. }
+            | Command::Retry { .. }
+            | Command::Amend { .. }
+            | Command::Remove { .. } => self.step_operator(command),
             Command::Pause { queue, rest, reply } => {
                 let paused = self.pause(queue, rest.clone());
                 self.answer(reply, paused);
@@ -115,30 +105,92 @@ impl Committer {
         }
     }
 
+    /// What an operator does with a job.
+    fn step_operator(&mut self, command: &Command) -> Result<(), StoreError> {
+        match command {
+            Command::Cancel { number, reply } => {
+                self.withdraw(*number);
+                self.operate(*number, reply, Engine::cancel)
+            }
+            Command::Retry { number, reply } => {
+                let order = self.shared.order(self.shared.clock.now());
+                self.operate(*number, reply, |engine, subject| {
+                    engine.retry(subject, order)
+                })
+            }
+            Command::Amend {
+                number,
+                amendment,
+                reply,
+            } => {
+                self.withdraw(*number);
+                self.operate(*number, reply, |engine, subject| {
+                    engine.amend(subject, (**amendment).clone())
+                })
+            }
+            Command::Remove { number, reply } => {
+                self.withdraw(*number);
+                self.operate(*number, reply, Engine::remove)
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn accept(
         &mut self,
         jobs: Vec<(EncodedJob, Option<KeyClaim>)>,
         first: JobNumber,
         reply: &Reply<Vec<JobNumber>>,
     ) -> Result<(), StoreError> {
+        let count = jobs.len();
         let accepted = match self.learn_keys(&jobs)? {
             Ok(()) => self.engine.accept(jobs, first, None),
             Err(error) => Err(error),
         };
+        let accepted = accepted.map_err(|(index, error)| {
+            let error = self.with_park_reason(error);
+            if count > 1 {
+                error.of_batch(index)
+            } else {
+                error
+            }
+        });
         self.answer(reply, accepted);
         Ok(())
     }
 
-    /// Gives the engine the rows of all keys that new jobs claim. A damaged one is the inner error.
+    /// Where the holder of a key is parked, its error says how to mend that.
+    fn with_park_reason(&self, error: Error) -> Error {
+        let Some(holder) = error.key_conflict_with() else {
+            return error;
+        };
+        // One that this group has just accepted is not there, and not parked.
+        let Ok(Found::Live(record)) = self.shared.find(holder) else {
+            return error;
+        };
+        let queue = record.queue.as_str();
+        let origins = self.shared.origins(queue, &record.name);
+        match (self.engine.stand(holder, &record, origins), &record.key) {
+            // Another payload would not help these.
+            ((_, Some(ParkReason::UnknownName | ParkReason::UnknownQueue)), _) => error,
+            ((_, Some(reason)), Some(key)) => {
+                Error::key_conflict_with_parked((&record.name, key), holder, reason, queue)
+            }
+            _ => error,
+        }
+    }
+
+    /// Gives the engine the rows of all keys that new jobs claim. A damaged one is the inner error, with
+    /// the position of the job that claims it.
     fn learn_keys(
         &mut self,
         jobs: &[(EncodedJob, Option<KeyClaim>)],
-    ) -> Result<Result<(), Error>, StoreError> {
-        for (job, claim) in jobs {
+    ) -> Result<Result<(), (usize, Error)>, StoreError> {
+        for (index, (job, claim)) in jobs.iter().enumerate() {
             for hash in claim.iter().flat_map(KeyClaim::rows) {
                 if let Err(damage) = self.learn_key(hash)? {
                     let (name, key) = job.name_and_key().unwrap_or_default();
-                    return Ok(Err(Error::key_damaged(name, key, damage)));
+                    return Ok(Err((index, Error::key_damaged(name, key, damage))));
                 }
             }
         }

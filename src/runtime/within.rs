@@ -106,7 +106,7 @@ impl Shared {
                 let follow_ups = FollowUps::new(jobs, run, left, now, seed);
                 (outcome, Some(Box::new(follow_ups)))
             }
-            Err(error) => (Outcome::failed(left.clone(), &JobError::new(error)), None),
+            Err((_, error)) => (Outcome::failed(left.clone(), &JobError::new(error)), None),
         }
     }
 }

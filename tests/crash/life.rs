@@ -82,11 +82,7 @@ impl Home {
             let retention = Retention::keep_all().at_most(30);
             builder.retention(retention).probation(Duration::ZERO)
         } else {
-            // Short, because lives are.
-            let probation = Duration::from_millis(100);
-            builder
-                .retention(Retention::keep_all())
-                .probation(probation)
+            builder.retention(Retention::keep_all())
         };
         let ledger = Ledger {
             lines: Arc::new(Lines::at(&self.ledger())),
@@ -138,7 +134,7 @@ pub(crate) fn live(life: &str) {
     });
 }
 
-/// Those beside which processes had died.
+/// Those beside which the process died alone.
 pub(crate) fn parked(manager: &Manager) -> Vec<Receipt> {
     let page = manager.jobs(StateKind::Parked, None, 10_000).unwrap();
     page.jobs()

@@ -108,10 +108,11 @@ pub(crate) fn a_batch_is_accepted_whole_or_not_at_all(place: &dyn Place) {
     let error = manager.enqueue_all([small, large]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "enqueue job `work`: its payload has 221 bytes and the limit is 100: queue a reference to \
-         the data instead, or raise `Builder::payload_limit`"
+        "job 2 of the batch: enqueue job `work`: its payload has 221 bytes and the limit is 100: queue \
+         a reference to the data instead, or raise `Builder::payload_limit`"
     );
     assert!(error.is_too_large());
+    assert_eq!(error.batch_index(), Some(1));
     assert_eq!(manager.enqueue(work("b")).unwrap().number().0, 1);
     let error = manager
         .enqueue_all((0..10_001).map(|_| work("")))

@@ -256,8 +256,8 @@ pub(crate) fn a_job_that_runs_when_the_store_fails_is_told(place: &dyn Place) {
 
 pub(crate) fn a_failed_read_reaches_its_caller_and_nobody_else(place: &dyn Place) {
     let (builder, faults, location) = faulty(place);
-    let manager = builder.start().unwrap();
-    let receipt = manager.enqueue(work("a")).unwrap();
+    let manager = succeeding(builder).start().unwrap();
+    let receipt = manager.enqueue(NewJob::new(work("a")).delay(HOUR)).unwrap();
     let failed = format!("look up job 1: read row done 1 of {location}: a fault was armed");
     let fail = || faults.arm(Fault::next(Operation::Get));
     fail();
@@ -274,7 +274,10 @@ pub(crate) fn a_failed_read_reaches_its_caller_and_nobody_else(place: &dyn Place
     faults.disarm();
     fail();
     assert_eq!(manager.cancel(&receipt).unwrap_err().to_string(), failed);
-    assert_eq!(manager.status(&receipt).unwrap().state(), StateKind::Parked);
+    assert_eq!(
+        manager.status(&receipt).unwrap().state(),
+        StateKind::Scheduled
+    );
     manager.enqueue(work("b")).unwrap();
 }
 

@@ -122,8 +122,12 @@ pub(crate) fn ten_thousand_futures_of_one_thread_resolve(place: &dyn Place) {
 }
 
 pub(crate) fn a_future_learns_of_a_removal_and_of_a_cancellation(place: &dyn Place) {
-    let manager = one_worker(place).start().unwrap();
-    let receipts = [work("a"), work("b")].map(|job| manager.enqueue(job).unwrap());
+    let manager = succeeding(one_worker(place)).start().unwrap();
+    let receipts = ["a", "b"].map(|label| {
+        manager
+            .enqueue(NewJob::new(work(label)).delay(HOUR))
+            .unwrap()
+    });
     let [mut removed, mut cancelled] = [0, 1].map(|n| manager.finished(&receipts[n]));
     let tasks = [Task::new(), Task::new()];
     assert!(tasks[0].poll(&mut removed).is_pending());
@@ -186,8 +190,8 @@ pub(crate) fn a_future_learns_of_the_shutdown(place: &dyn Place) {
 
 pub(crate) fn a_future_learns_what_stopped_the_store(place: &dyn Place) {
     let (builder, _, faults) = gated(place);
-    let manager = builder.start().unwrap();
-    let receipt = manager.enqueue(work("a")).unwrap();
+    let manager = succeeding(builder).start().unwrap();
+    let receipt = manager.enqueue(NewJob::new(work("a")).delay(HOUR)).unwrap();
     let mut finishing = manager.finished(&receipt);
     assert!(Task::new().poll(&mut finishing).is_pending());
     faults.arm(Fault::next(Operation::Commit).unknown());
@@ -206,7 +210,8 @@ pub(crate) fn a_future_that_nobody_polls_holds_up_no_shutdown_and_keeps_no_store
     place: &dyn Place,
 ) {
     let (builder, owners) = counted(place);
-    let manager = builder.start().unwrap();
+    let manager = succeeding(builder).start().unwrap();
+    manager.pause("default").unwrap();
     let receipt = manager.enqueue(work("a")).unwrap();
     let task = Task::new();
     let mut futures: Vec<_> = (0..4).map(|_| manager.finished(&receipt)).collect();
@@ -217,6 +222,7 @@ pub(crate) fn a_future_that_nobody_polls_holds_up_no_shutdown_and_keeps_no_store
     assert_eq!(owners.strong_count(), 0);
     assert_eq!(task.wakes(), 1);
     let manager = succeeding(one_worker(place)).start().unwrap();
+    manager.resume("default").unwrap();
     manager.wait(&receipt, PATIENCE).unwrap();
     for finishing in futures {
         assert!(block_on(finishing).unwrap_err().is_shut_down());

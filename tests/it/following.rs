@@ -379,8 +379,8 @@ pub(crate) fn a_job_that_cannot_follow_is_refused_at_once(place: &dyn Place) {
     });
     assert_eq!(
         text,
-        "enqueue job `other` in queue `mail`: no such queue is declared, only `default`: name one of \
-         these, or declare it with `Builder::queue`"
+        "job 2 of the batch: enqueue job `other` in queue `mail`: no such queue is declared, only \
+         `default`: name one of these, or declare it with `Builder::queue`"
     );
 }
 

@@ -30,7 +30,6 @@ mod famous;
 mod famous_threads;
 mod finishing;
 mod following;
-mod forking;
 mod fsck;
 mod full_disk;
 mod fuzz_corpus;
@@ -50,6 +49,7 @@ mod http_server;
 mod kit;
 mod listing;
 mod lost_calls;
+mod mending;
 mod observing;
 mod operating;
 mod ordering;
@@ -66,8 +66,6 @@ mod retention;
 mod retrying;
 mod showing;
 mod shutdown;
-#[cfg(all(feature = "signals", feature = "redb", unix))]
-mod signals;
 mod spans;
 mod starting;
 mod submitting;
@@ -143,6 +141,8 @@ behaviours! {
         a_panic_is_kept_with_its_text_and_place
         a_panic_starts_the_next_attempt_from_the_durable_value
         the_history_holds_the_newest_attempts
+        snoozes_do_not_push_errors_out_of_the_history
+        a_job_cancelled_after_it_put_itself_off_says_so
         log_lines_stay_with_their_attempt
         attempts_may_be_set_for_a_job;
     cancelling:
@@ -169,14 +169,7 @@ behaviours! {
         a_job_may_shut_its_own_manager_down
         a_job_that_shuts_another_manager_down_waits_for_it
         a_waiter_learns_of_the_end
-        a_waiter_gets_what_ends_within_the_grace
-        who_waits_for_what_does_not_run_is_sent_away_at_once
-        a_wait_within_a_job_ends_with_the_shutdown
-        a_store_that_does_not_answer_holds_up_no_shutdown
-        a_store_that_does_not_answer_holds_up_no_drop
-        threads_that_have_returned_are_in_no_report;
-    forking:
-        a_forked_process_is_refused_everything;
+        a_waiter_gets_what_ends_within_the_grace;
     errors:
         a_failed_sync_reaches_its_caller_and_stops_the_manager
         a_full_store_says_so
@@ -210,6 +203,7 @@ behaviours! {
     overrunning:
         a_job_that_outlasts_its_time_out_fails_and_its_late_end_counts_for_nothing
         a_job_is_told_that_its_time_is_over
+        what_follows_an_attempt_that_is_over_is_refused
         the_next_attempt_waits_for_the_old_thread
         the_next_attempt_of_another_manager_waits_for_the_old_thread_too
         substitutes_stand_in_for_stuck_threads_up_to_a_cap
@@ -223,22 +217,17 @@ behaviours! {
         a_job_that_waits_for_its_old_thread_is_cancelled_or_removed_like_any_other;
     suspecting:
         a_single_unclean_end_makes_nobody_a_suspect
-        suspects_begin_one_at_a_time_and_nothing_waits_for_them
-        a_suspect_that_lasts_is_free_and_the_next_one_begins
-        a_job_beside_which_processes_go_on_to_die_is_parked
-        processes_that_die_before_a_suspect_begins_park_nobody
-        a_job_that_has_run_for_long_is_never_suspected
-        restarts_in_quick_succession_hold_up_no_other_queue
+        suspects_run_one_at_a_time_with_nothing_beside_them
+        after_its_probation_the_pools_start_again_around_a_suspect
+        a_job_beside_which_the_process_died_alone_is_parked
         any_other_end_frees_a_suspect
         a_job_that_outlasts_an_orderly_shutdown_is_no_suspect
-        an_end_in_order_counts_from_its_beginning
         without_a_probation_nobody_is_suspected
         a_suspect_is_cancelled_or_removed_like_any_other
         a_suspect_whose_claim_is_not_written_is_still_one
         a_suspect_whose_cancellation_is_refused_is_still_one
-        a_suspect_of_a_paused_queue_begins_when_that_is_resumed
-        a_kit_runs_suspects_when_its_clock_has_moved
-        an_observer_hears_of_suspects
+        a_suspect_of_a_paused_queue_holds_nobody_up_and_runs_alone_later
+        a_kit_runs_suspects_one_by_one_before_the_others
         the_retry_of_a_job_parked_as_crashing_is_told;
     travelling:
         a_job_that_could_never_run_is_refused_whoever_enqueues_it
@@ -269,10 +258,6 @@ behaviours! {
         patience_does_not_run_out_before_its_time
         everybody_who_waits_gets_the_end
         a_job_waits_for_another
-        a_job_waits_for_one_that_runs_beside_it
-        a_job_that_waits_for_itself_is_refused
-        a_job_that_waits_where_no_worker_is_left_is_refused
-        jobs_of_two_queues_that_wait_for_each_other_are_refused
         a_finished_job_runs_again
         a_failed_job_gets_all_its_attempts_again
         a_cancelled_job_runs_again_as_if_nobody_had_cancelled_it
@@ -288,6 +273,7 @@ behaviours! {
         a_key_with_another_payload_is_refused_and_names_the_job
         keys_are_exact_within_one_batch
         a_conflict_within_a_batch_refuses_all_of_it
+        a_batch_that_is_refused_says_for_which_of_its_jobs
         a_key_belongs_to_its_job_type
         a_key_outlives_a_new_name_of_its_type
         keys_are_exact_within_one_batch_of_old_and_new_names
@@ -321,8 +307,7 @@ behaviours! {
     handles:
         a_job_may_hold_the_last_handle
         dropping_the_last_handle_ends_the_manager
-        dropping_the_last_handle_waits_its_grace
-        a_weak_handle_does_not_keep_the_manager;
+        dropping_the_last_handle_waits_its_grace;
     parking:
         a_job_of_an_unknown_name_waits_for_its_type
         an_undecodable_payload_is_parked_with_its_bytes
@@ -332,6 +317,21 @@ behaviours! {
         a_job_of_an_undeclared_queue_waits_for_its_queue
         a_start_says_how_many_jobs_cannot_run_here_and_why
         an_alias_runs_jobs_of_the_old_name;
+    mending:
+        who_waits_for_a_parked_job_is_told_why
+        who_waits_for_a_job_that_becomes_parked_is_told
+        who_waits_for_a_job_parked_as_crashing_is_told
+        an_undecodable_job_is_tried_once_more_where_an_operator_says_so
+        an_undecodable_job_is_not_tried_again_because_a_write_was_refused
+        what_is_not_known_here_is_not_retried
+        a_job_that_could_not_be_read_is_read_again_by_a_retry
+        an_undecodable_job_gets_another_payload_and_runs
+        a_job_that_waits_gets_another_payload_and_keeps_its_place
+        only_a_payload_of_the_jobs_own_type_is_taken
+        an_amended_job_is_encoded_as_its_type_is_today
+        a_key_stays_with_the_job_that_is_amended
+        an_amendment_survives_a_refused_write
+        an_amended_suspect_still_runs_alone;
     restarting:
         what_waited_runs_after_a_restart
         what_was_in_flight_is_interrupted_and_runs_again
@@ -504,7 +504,7 @@ behaviours! {
         r02_a_long_job_is_not_started_again_because_of_its_age
         r05_a_killed_job_runs_again_though_it_had_one_attempt
         r06_suspects_hold_nobody_up_behind_a_job_without_end
-        r06_a_suspect_beside_which_the_poisonous_one_ran_is_not_parked
+        r06_a_suspect_beside_which_another_job_ran_is_not_parked
         r10_a_time_out_does_not_follow_the_wall_clock
         r11_a_clock_that_was_ahead_keeps_nothing_for_ever
         r13_a_time_out_is_recorded_though_the_store_could_not_be_read_once
@@ -554,7 +554,8 @@ behaviours! {
     pushing:
         a_pushed_job_runs_elsewhere_and_comes_back_as_it_was_left
         an_answer_ends_the_attempt_as_it_ended_there
-        an_answer_may_cancel_its_job_or_park_it
+        an_answer_may_cancel_its_job
+        what_one_executor_cannot_decode_the_next_one_may
         an_answer_beyond_the_limits_fails_its_job
         a_call_ends_by_the_time_out_of_its_job_or_queue_or_in_a_minute
         a_pushing_host_need_not_know_the_name

@@ -12,7 +12,7 @@ use jobkeep::{
 use jobkeep_store::conformance::{Fault, Operation};
 use serde::{Deserialize, Serialize};
 
-use crate::place::{Door, HOUR, PATIENCE, Place, SECOND, Work, through, work};
+use crate::place::{Door, HOUR, Other, PATIENCE, Place, SECOND, Work, through, work};
 use crate::restarting::until_nothing_is_stuck;
 use crate::retrying::until;
 
@@ -98,6 +98,32 @@ pub(crate) fn a_job_is_told_that_its_time_is_over(place: &dyn Place) {
     until_stuck(&manager);
     door.open(1);
     assert_eq!(told.arrived(), "true Some(0ns)");
+    told.open(1);
+}
+
+pub(crate) fn what_follows_an_attempt_that_is_over_is_refused(place: &dyn Place) {
+    let (clock, door, told) = (ManualClock::new(), Door::new(), Door::new());
+    let (inside, tell) = (door.clone(), told.clone());
+    let manager = builder(place, 1, &clock)
+        .handle::<Work>(move |_, ctx| {
+            ctx.enqueue(Other { amount: 1 })?;
+            inside.enter("running");
+            let error = ctx.enqueue(Other { amount: 2 }).unwrap_err();
+            tell.enter(&format!("{} {error}", error.is_attempt_over()));
+            Ok(String::new())
+        })
+        .start()
+        .unwrap();
+    manager.enqueue(limited("a").attempts(1)).unwrap();
+    door.arrived();
+    clock.advance(HOUR);
+    until_stuck(&manager);
+    door.open(1);
+    assert_eq!(
+        told.arrived(),
+        "true queue what follows job 1: this attempt no longer has the job, and nothing that it says is \
+         recorded: return"
+    );
     told.open(1);
 }
 

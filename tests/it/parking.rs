@@ -30,6 +30,18 @@ pub(crate) struct Reshaped {
     lines: Vec<u8>,
 }
 
+impl Reshaped {
+    pub(crate) fn new(lines: usize) -> Self {
+        Self {
+            lines: vec![7; lines],
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lines.len()
+    }
+}
+
 impl Job for Reshaped {
     const NAME: &'static str = "work";
     const CODEC: Codec = Codec::Json;

@@ -231,19 +231,38 @@ pub(crate) fn an_answer_ends_the_attempt_as_it_ended_there(place: &dyn Place) {
     );
 }
 
-pub(crate) fn an_answer_may_cancel_its_job_or_park_it(place: &dyn Place) {
+pub(crate) fn an_answer_may_cancel_its_job(place: &dyn Place) {
     let (manager, line, _) = started(place);
-    let receipts = manager.enqueue_all(["a", "b"].map(limited)).unwrap();
+    let receipt = manager.enqueue(limited("a")).unwrap();
     line.answer(End::Cancelled(vec!["not needed".into()]));
-    line.answer(End::Undecodable("missing field `width`".into()));
-    let done = manager.wait(&receipts[0], PATIENCE).unwrap();
+    let done = manager.wait(&receipt, PATIENCE).unwrap();
     let failure = done.output().unwrap_err();
     assert_eq!(
         (failure.reason(), failure.message()),
         (Reason::Cancelled, "not needed")
     );
-    let status = until(&manager, &receipts[1], StateKind::Parked);
-    assert_eq!(status.attempts(), 0);
+}
+
+pub(crate) fn what_one_executor_cannot_decode_the_next_one_may(place: &dyn Place) {
+    let (manager, line, clock) = started(place);
+    let receipt = manager.enqueue(limited("a")).unwrap();
+    for _ in 0..3 {
+        assert_eq!(line.heard().attempt, 1);
+        line.answer(End::Undecodable("missing field `width`".into()));
+        let status = waits(&manager, &receipt);
+        assert_eq!((status.attempts(), status.parked()), (0, None));
+        let why = "its payload does not decode there: missing field `width`";
+        let [attempt] = status.history() else {
+            panic!("{:?}", status.history());
+        };
+        assert_eq!(attempt.end, AttemptEnd::NotStarted(why.into()));
+        clock.advance(due_in(&status, &clock));
+    }
+    // Another one takes its place, and others of the queue were not held up.
+    assert_eq!(line.heard().attempt, 1);
+    line.answer(succeeded());
+    let done = manager.wait(&receipt, PATIENCE).unwrap();
+    assert_eq!(done.attempts(), 1);
 }
 
 pub(crate) fn an_answer_beyond_the_limits_fails_its_job(place: &dyn Place) {

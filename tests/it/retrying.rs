@@ -194,6 +194,75 @@ pub(crate) fn the_history_holds_the_newest_attempts(place: &dyn Place) {
     );
 }
 
+pub(crate) fn snoozes_do_not_push_errors_out_of_the_history(place: &dyn Place) {
+    let manager = start(place, |work, _| {
+        work.runs += 1;
+        match work.runs {
+            1..=3 => Err(JobError::retry_after(
+                Duration::ZERO,
+                format!("error {}", work.runs),
+            )),
+            4..=43 => Err(JobError::snooze(Duration::ZERO)),
+            _ => Ok(String::new()),
+        }
+    });
+    let receipt = manager.enqueue(work("a")).unwrap();
+    let done = manager.wait(&receipt, PATIENCE).unwrap();
+    let history = done.history();
+    let errors = |attempt: &jobkeep::Attempt| matches!(attempt.end, AttemptEnd::Error(_));
+    let snoozes = |attempt: &jobkeep::Attempt| matches!(attempt.end, AttemptEnd::Snoozed(_));
+    // The success, the newest snoozes, and behind them how it failed before.
+    assert_eq!(history[0].end, AttemptEnd::Succeeded);
+    assert_eq!(
+        history.iter().filter(|attempt| snoozes(attempt)).count(),
+        16
+    );
+    let first: Vec<_> = history[17..].iter().map(|attempt| &attempt.end).collect();
+    let error = |n| AttemptEnd::Error(vec![format!("error {n}")]);
+    assert_eq!(first, [&error(3), &error(2), &error(1)]);
+
+    drop(manager);
+    // Errors leave the snoozes half of the places, and no more.
+    let manager = start(place, |work, _| {
+        work.runs += 1;
+        match work.runs {
+            60 => Ok(String::new()),
+            odd if odd % 2 == 1 => Err(JobError::retry_after(Duration::ZERO, "again")),
+            _ => Err(JobError::snooze(Duration::ZERO)),
+        }
+    });
+    let receipt = manager
+        .enqueue(NewJob::new(work("a")).attempts(100))
+        .unwrap();
+    let done = manager.wait(&receipt, PATIENCE).unwrap();
+    assert_eq!(done.history().len(), HISTORY);
+    assert_eq!(
+        done.history()
+            .iter()
+            .filter(|attempt| errors(attempt))
+            .count(),
+        10
+    );
+}
+
+pub(crate) fn a_job_cancelled_after_it_put_itself_off_says_so(place: &dyn Place) {
+    let manager = start(place, |_, _| {
+        Err(JobError::snooze(Duration::from_secs(3_600)))
+    });
+    let receipt = manager.enqueue(work("a")).unwrap();
+    until(&manager, &receipt, StateKind::Scheduled);
+    manager.cancel(&receipt).unwrap();
+    let failure = manager
+        .wait(&receipt, PATIENCE)
+        .unwrap()
+        .into_output()
+        .unwrap_err();
+    assert_eq!(
+        failure.to_string(),
+        "the job was cancelled: while it had put itself off"
+    );
+}
+
 pub(crate) fn log_lines_stay_with_their_attempt(place: &dyn Place) {
     let manager = start(place, |_, ctx| {
         ctx.log(format_args!("line of attempt {}", ctx.attempt()));

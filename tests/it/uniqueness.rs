@@ -80,6 +80,44 @@ pub(crate) fn a_conflict_within_a_batch_refuses_all_of_it(place: &dyn Place) {
     assert_eq!(manager.enqueue(keyed("b", "k")).unwrap().number().0, 4);
 }
 
+pub(crate) fn a_batch_that_is_refused_says_for_which_of_its_jobs(place: &dyn Place) {
+    let manager = one_worker(place).payload_limit(1_000).start().unwrap();
+    manager.enqueue(keyed("a", "k")).unwrap();
+    let fine = || NewJob::new(work("x"));
+    let too_large = NewJob::new(work("x".repeat(2_000)));
+    for (batch, index, text) in [
+        (
+            vec![fine(), keyed("b", "k")],
+            1,
+            "job 1 holds this key with another payload",
+        ),
+        (
+            vec![keyed("b", "l"), fine(), keyed("c", "l")],
+            2,
+            "holds this key with another payload",
+        ),
+        (
+            vec![fine(), fine(), fine().queue("none")],
+            2,
+            "no such queue is declared",
+        ),
+        (vec![too_large, fine()], 0, "the limit is 1000"),
+    ] {
+        let error = manager.enqueue_all(batch).unwrap_err();
+        assert_eq!(error.batch_index(), Some(index), "{error}");
+        let beginning = format!("job {} of the batch: enqueue job `work`", index + 1);
+        let text_of = error.to_string();
+        assert!(
+            text_of.starts_with(&beginning) && text_of.contains(text),
+            "{error}"
+        );
+    }
+    // Of a single one there is nothing to say.
+    let error = manager.enqueue(keyed("b", "k")).unwrap_err();
+    assert_eq!(error.batch_index(), None);
+    assert_eq!(manager.counts().unwrap().parked, 1);
+}
+
 pub(crate) fn a_key_belongs_to_its_job_type(place: &dyn Place) {
     let manager = idle(place);
     let work = manager.enqueue(keyed("a", "k")).unwrap();

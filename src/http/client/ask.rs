@@ -13,7 +13,7 @@ use super::refused::{Fate, Refused};
 use crate::error::{Kind, Remote};
 use crate::finished::{Finished, Status};
 use crate::page::Page;
-use crate::{Error, JobNumber, Receipt, StateKind};
+use crate::{Error, JobNumber, ParkReason, Receipt, StateKind};
 
 /// So long does a host wait for the end of a job at a time: less than balancers let a connection rest.
 const LONG_POLL: Duration = Duration::from_secs(25);
@@ -26,8 +26,8 @@ struct Failure {
 
 impl Failure {
     fn error(self, act: &str) -> Error {
-        let Refused { kind, told, .. } = self.refused;
-        Error::new(kind, format!("{act} at {}: {told}", self.address))
+        let message = format!("{act} at {}: {}", self.address, self.refused.told);
+        self.refused.error(message)
     }
 }
 
@@ -49,7 +49,7 @@ impl Inner {
         status.map_err(|failure| failure.error(&act))
     }
 
-    /// The finished job, waiting for it up to `patience`.
+    /// The finished job, waiting for it up to `patience`. One that is parked is not waited for.
     pub(super) fn look_up<J>(
         &self,
         receipt: &Receipt<J>,
@@ -68,6 +68,17 @@ impl Inner {
             match ask(&addresses, |address| {
                 self.job(receipt, address, &path, wait)
             }) {
+                Ok((_, job)) if job.parked.is_some() && !patience.is_zero() => {
+                    let act = format!("wait for job {}", receipt.number());
+                    let wire::Job {
+                        parked,
+                        name,
+                        queue,
+                        ..
+                    } = job;
+                    let reason = parked.map_or(ParkReason::UnknownName, read::parked);
+                    return Err(Error::parked(act, reason, &name, &queue));
+                }
                 Ok((address, job)) => {
                     let finished = read::finished(receipt.number(), job);
                     let finished = finished.map_err(|told| {
@@ -119,13 +130,14 @@ impl Inner {
         method: &Method,
         receipt: &Receipt<J>,
         path: &str,
+        body: Option<&[u8]>,
     ) -> Result<(), Error> {
         let act = format!("{act} job {}", receipt.number());
         let addresses = self.addresses_of(&act, receipt.server())?;
         let path = format!("jobs/{receipt}{path}");
         let told = ask(&addresses, |address| {
             let answer = self.exchange.send(&Request {
-                body: (*method == Method::POST).then_some(&[]),
+                body,
                 ..Request::new(method.clone(), address.join(&path))
             })?;
             match answer.status {

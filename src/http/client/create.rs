@@ -11,7 +11,7 @@ use super::exchange::{Answer, Request};
 use super::refused::{Fate, Refused};
 use crate::error::{Kind, Remote};
 use crate::options::Start;
-use crate::{Codec, Draft, Durability, Error, Receipt};
+use crate::{Codec, Draft, Durability, Error, Job, JobNumber, Receipt, payload};
 
 impl Inner {
     /// Has the drafts accepted, all or none, by one host of the pool that they go to.
@@ -88,8 +88,7 @@ fn failed(
     may_be_there: bool,
     is_lost: bool,
 ) -> Error {
-    let Refused { kind, told, .. } = refused;
-    let told = format!("{act} at {address}: {told}");
+    let told = format!("{act} at {address}: {}", refused.told);
     let unanswered = Kind::Remote(Remote::Unanswered);
     match (may_be_there, is_lost) {
         (true, _) => Error::new(
@@ -103,11 +102,10 @@ fn failed(
             unanswered,
             format!("{told}: the answer to an earlier try was lost, which may have been accepted"),
         ),
-        (false, false) if refused.fate == Fate::NotNow => Error::new(
-            kind,
-            format!("{told}: nothing was accepted: try again later"),
-        ),
-        (false, false) => Error::new(kind, told),
+        (false, false) if refused.fate == Fate::NotNow => {
+            refused.error(format!("{told}: nothing was accepted: try again later"))
+        }
+        (false, false) => refused.error(told),
     }
 }
 
@@ -148,16 +146,36 @@ fn body(act: &str, drafts: &[Draft]) -> Result<Vec<u8>, Error> {
     body.map_err(|cause| Error::codec(act, cause))
 }
 
-fn wire_job(act: &str, draft: &Draft) -> Result<wire::NewJob, Error> {
-    let not_json = |()| Error::codec(act, "its payload is no JSON");
-    let (payload, bincode) = match draft.codec {
-        Codec::Json => (Some(raw(&draft.payload).ok_or(()).map_err(not_json)?), None),
-        Codec::Bincode => (None, Some(BASE64.encode(&draft.payload))),
+/// A payload to be put into a job in place of its own.
+pub(super) fn amendment<J: Job>(number: JobNumber, job: &J) -> Result<Vec<u8>, Error> {
+    let act = format!("amend job {number}");
+    let bytes = payload::encode(J::CODEC, job, &[]).map_err(|cause| Error::codec(&act, cause))?;
+    let (payload, bincode) = value(&act, J::CODEC, &bytes)?;
+    let amendment = wire::Amendment { payload, bincode };
+    serde_json::to_vec(&amendment).map_err(|cause| Error::codec(&act, cause))
+}
+
+/// A value as it travels.
+fn value(
+    act: &str,
+    codec: Codec,
+    bytes: &[u8],
+) -> Result<(Option<Box<RawValue>>, Option<String>), Error> {
+    match codec {
+        Codec::Json => match raw(bytes) {
+            Some(json) => Ok((Some(json), None)),
+            None => Err(Error::codec(act, "its payload is no JSON")),
+        },
+        Codec::Bincode => Ok((None, Some(BASE64.encode(bytes)))),
         other => {
             let cause = format!("this version has no codec {other:?}");
-            return Err(Error::codec(act, cause));
+            Err(Error::codec(act, cause))
         }
-    };
+    }
+}
+
+fn wire_job(act: &str, draft: &Draft) -> Result<wire::NewJob, Error> {
+    let (payload, bincode) = value(act, draft.codec, &draft.payload)?;
     let (delay_ms, run_at_ms) = match draft.start {
         Start::Now => (None, None),
         Start::After(delay) => (Some(crate::retry::millis(delay)), None),

@@ -22,7 +22,7 @@ pub use builder::ClientBuilder;
 pub use pool::Pool;
 pub use push::Push;
 
-use crate::enqueue::first;
+use crate::enqueue::{drafts, first};
 use crate::finished::{Completed, Finished, Status};
 use crate::page::Page;
 use crate::{Draft, Enqueue, Error, Job, JobNumber, NewJob, Receipt, StateKind};
@@ -117,8 +117,8 @@ use waiting::Waiting;
 /// wait for their commit all the same.
 ///
 /// Looking at a job changes nothing, and is repeated as long as its caller's patience lasts: also where a
-/// balancer says 404, as it may while hosts are exchanged, or 429. Cancelling, retrying and removing are sent
-/// once.
+/// balancer says 404, as it may while hosts are exchanged, or 429. Cancelling, retrying, amending and removing
+/// are sent once.
 ///
 /// # Connections
 ///
@@ -177,10 +177,7 @@ impl Client {
         &self,
         jobs: impl IntoIterator<Item = N>,
     ) -> Result<Vec<Receipt<J>>, Error> {
-        let drafts = jobs
-            .into_iter()
-            .map(|job| job.into().draft())
-            .collect::<Result<_, _>>()?;
+        let drafts = drafts(jobs)?;
         let receipts = self.0.create(drafts)?;
         Ok(receipts.into_iter().map(Receipt::typed).collect())
     }
@@ -208,8 +205,9 @@ impl Client {
     /// [`timeout`](ClientBuilder::timeout) longer.
     ///
     /// # Errors
-    /// As [`completed`](Self::completed). Where patience ran out: [`Error::is_timed_out`] where the job
-    /// had not finished, or what the last try met.
+    /// As [`completed`](Self::completed). Where the job is parked, or becomes so, at once
+    /// [`Error::is_parked`]. Where patience ran out: [`Error::is_timed_out`] where the job had not finished, or
+    /// what the last try met.
     pub fn wait<J: Job>(
         &self,
         receipt: &Receipt<J>,
@@ -230,10 +228,11 @@ impl Client {
     /// As [`status`](Self::status), and where the job has finished: [`Error::illegal_state`]. Where the
     /// answer was lost: [`Error::is_unknown`].
     pub fn cancel<J>(&self, receipt: &Receipt<J>) -> Result<(), Error> {
-        self.0.tell("cancel", &Method::POST, receipt, "/cancel")
+        self.0
+            .tell("cancel", &Method::POST, receipt, "/cancel", Some(&[]))
     }
 
-    /// Runs a finished job again: see [`Manager::retry`](crate::Manager::retry). Sent once.
+    /// Runs a finished job again, or lets a parked one run: see [`Manager::retry`](crate::Manager::retry). Sent once.
     ///
     /// # Durability
     /// The job is ready in the host's store when this returns.
@@ -242,7 +241,24 @@ impl Client {
     /// As [`status`](Self::status), and as [`Manager::retry`](crate::Manager::retry). Where the answer
     /// was lost: [`Error::is_unknown`].
     pub fn retry<J>(&self, receipt: &Receipt<J>) -> Result<(), Error> {
-        self.0.tell("retry", &Method::POST, receipt, "/retry")
+        self.0
+            .tell("retry", &Method::POST, receipt, "/retry", Some(&[]))
+    }
+
+    /// Gives a job another payload, and lets it run where it is parked: see
+    /// [`Manager::amend`](crate::Manager::amend). The host decodes it as the type that it has registered under
+    /// the job's name. Sent once.
+    ///
+    /// # Durability
+    /// The payload is in the host's store when this returns.
+    ///
+    /// # Errors
+    /// As [`status`](Self::status), and as [`Manager::amend`](crate::Manager::amend); where the host's type does
+    /// not take the payload: [`Error::is_codec`]. Where the answer was lost: [`Error::is_unknown`].
+    pub fn amend<J: Job>(&self, receipt: &Receipt<J>, job: &J) -> Result<(), Error> {
+        let body = create::amendment(receipt.number(), job)?;
+        let (method, path) = (&Method::PUT, "/payload");
+        self.0.tell("amend", method, receipt, path, Some(&body))
     }
 
     /// Deletes a job and everything about it: see [`Manager::remove`](crate::Manager::remove). Sent
@@ -255,7 +271,7 @@ impl Client {
     /// As [`status`](Self::status), and where a worker has the job: [`Error::illegal_state`]. Where the
     /// answer was lost: [`Error::is_unknown`].
     pub fn remove<J>(&self, receipt: &Receipt<J>) -> Result<(), Error> {
-        self.0.tell("remove", &Method::DELETE, receipt, "")
+        self.0.tell("remove", &Method::DELETE, receipt, "", None)
     }
 
     /// Jobs of one state on the server of that name, page by page: see

@@ -104,7 +104,8 @@ impl Queue {
     /// is the call's deadline: at most 24 hours, whatever these say. A job that takes longer is run where it
     /// is kept.
     ///
-    /// - *Refused or not reached*: nothing has begun there, and no attempt is spent. The job comes again
+    /// - *Refused or not reached*, or the payload does not decode to the type as it is known there: nothing has
+    ///   begun there, and no attempt is spent. The job comes again
     ///   after 1 second, then 2, 4 and so on up to 60, half of each drawn, or later where the host says so,
     ///   by a day at most. Where it was no fault of this job, the queue rests as long, unless its calls are
     ///   answered: each answer makes up for four refusals, so that one full host of several slows nobody

@@ -160,7 +160,7 @@ fn failure_kind(failure: Option<&wire::Failure>) -> FailureKind {
     }
 }
 
-fn parked(parked: wire::Parked) -> ParkReason {
+pub(super) fn parked(parked: wire::Parked) -> ParkReason {
     let message = parked.message.unwrap_or_default();
     match parked.reason.as_str() {
         "unknown_name" => ParkReason::UnknownName,

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::super::problem::{Code, Problem};
 use super::exchange::{Answer, Failed};
+use super::read;
 use crate::error::{Kind, Remote};
-use crate::{JobNumber, StateKind};
+use crate::{Error, JobNumber, ParkReason, StateKind};
 
 /// Why a host did not do what it was asked.
 #[derive(Debug)]
@@ -15,6 +16,9 @@ pub(super) struct Refused {
     /// What is known of the request.
     pub(super) fate: Fate,
     pub(super) retry_after: Option<Duration>,
+    /// Why the job is parked that it speaks of, and which of a batch that is.
+    parked: Option<Box<ParkReason>>,
+    index: Option<usize>,
 }
 
 /// What became of a request, the worst last.
@@ -42,12 +46,24 @@ impl Refused {
             told: told.into(),
             fate,
             retry_after: None,
+            parked: None,
+            index: None,
         }
     }
 
     /// An answer that should not be.
     pub(super) fn garbled(told: impl Into<String>) -> Self {
         Self::new(Kind::Host, Fate::Garbled, told)
+    }
+
+    /// The same as an error with this message.
+    pub(super) fn error(self, message: String) -> Error {
+        Error::from_host(
+            self.kind,
+            message,
+            self.parked.map(|reason| *reason),
+            self.index,
+        )
     }
 
     /// It is worth asking again.
@@ -98,6 +114,7 @@ fn by_host(code: Code, problem: &Problem) -> Refused {
             let state = problem.state.as_deref().and_then(state);
             state.map_or(Kind::Host, Kind::IllegalState)
         }
+        Code::Parked => Kind::Parked,
         Code::KeyConflict => {
             let job = problem.job.map(JobNumber);
             job.map_or(Kind::Host, Kind::KeyConflict)
@@ -135,7 +152,12 @@ fn by_host(code: Code, problem: &Problem) -> Refused {
     if let (Code::OtherServer, Some(ask)) = (code, &problem.ask) {
         told = format!("{told} (`{}`)", sentence(ask));
     }
-    Refused::new(kind, fate, told)
+    let parked = problem.parked.clone().filter(|_| code == Code::Parked);
+    Refused {
+        parked: parked.map(|parked| Box::new(read::parked(parked))),
+        index: problem.index,
+        ..Refused::new(kind, fate, told)
+    }
 }
 
 /// An answer that no host of the protocol wrote: a balancer's, or a stranger's.

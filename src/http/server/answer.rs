@@ -6,6 +6,7 @@ use axum::response::IntoResponse;
 use serde::Serialize;
 
 use super::super::problem::{Code, Problem};
+use super::show;
 use crate::{Error, Receipt};
 
 /// An answer as JSON, which nobody on the way may keep.
@@ -67,9 +68,10 @@ impl Refusal {
         [head.into_bytes(), body].concat()
     }
 
-    /// Of one job of a batch, counted from 1.
-    pub(super) fn within(mut self, position: usize) -> Self {
-        self.0.detail = format!("job {position} of the batch: {}", self.0.detail);
+    /// Of one job of a batch, counted from 0.
+    pub(super) fn within(mut self, index: usize) -> Self {
+        self.0.detail = format!("job {} of the batch: {}", index + 1, self.0.detail);
+        self.0.index = Some(index);
         self
     }
 
@@ -81,10 +83,17 @@ impl Refusal {
         problem.server = Some(server.into());
         problem.state = error.illegal_state().map(|state| state.as_str().into());
         problem.job = error.key_conflict_with().map(|job| job.0);
+        if error.is_parked() {
+            problem.parked = error.park_reason().map(show::parked);
+        }
         if problem.status == 503 {
             problem.retry_after = Some(1);
         }
-        Self(Box::new(problem))
+        let refusal = Self(Box::new(problem));
+        match error.batch_index() {
+            Some(index) => refusal.within(index),
+            None => refusal,
+        }
     }
 
     /// The same about a job, with the name of the server that has it where that is another one.
@@ -108,6 +117,10 @@ impl Refusal {
             _ if error.is_too_large() => (
                 Code::TooLarge,
                 "the payload, the key or the batch is larger than this host takes",
+            ),
+            _ if error.key_conflict_with().is_some() && error.park_reason().is_some() => (
+                Code::KeyConflict,
+                "another job holds this idempotency key, and is parked: amend that job, or remove it",
             ),
             _ if error.key_conflict_with().is_some() => {
                 (Code::KeyConflict, "another job holds this idempotency key")
@@ -134,6 +147,10 @@ impl Refusal {
             _ if error.illegal_state().is_some() => {
                 (Code::IllegalState, "the job's state does not allow this")
             }
+            _ if error.is_parked() => (
+                Code::Parked,
+                "the job is parked: this host has no handler of its name, or no such queue",
+            ),
             _ if error.is_codec() => (
                 Code::Undecodable,
                 "the payload is not that of a job of this name",

@@ -62,13 +62,14 @@ pub(super) async fn job(
 }
 
 impl Host {
-    /// The end of a job, if it comes in time. Else its caller learns how it stands: where the time is over,
-    /// as many wait as may, or the host is about to end.
+    /// The end of a job, if it comes in time. Else its caller learns how it stands: where the job is parked,
+    /// the time is over, as many wait as may, or the host is about to end.
     async fn wait(&self, ended: Ended, patience: Duration) -> Option<Result<Finished, Error>> {
         let _permit = self.long_polls.try_acquire().ok()?;
         let mut leaving = self.leaving.subscribe();
         tokio::select! {
-            ended = ended => Some(ended),
+            // How a parked job stands is told like that of any other.
+            ended = ended => Some(ended).filter(|ended| !ended.as_ref().is_err_and(Error::is_parked)),
             () = tokio::time::sleep(patience.min(self.limits.long_poll)) => None,
             () = Leaving::now(&mut leaving) => None,
         }

@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Request, Response, StatusCode};
 use data_encoding::BASE64;
+use serde_json::value::RawValue;
 
 use super::super::problem::Code;
 use super::super::wire;
@@ -48,8 +49,8 @@ pub(super) async fn batch(
         let drafts = batch
             .jobs
             .into_iter()
-            .zip(1..)
-            .map(|(job, position)| host.draft(job).map_err(|refusal| refusal.within(position)));
+            .zip(0..)
+            .map(|(job, index)| host.draft(job).map_err(|refusal| refusal.within(index)));
         drafts.collect()
     });
     let receipts = host.accept(drafts.await?).await?;
@@ -115,12 +116,18 @@ impl Host {
 
     /// The job, decoded as its registered type, with its options.
     fn draft(&self, job: wire::NewJob) -> Result<Draft, Refusal> {
-        let wire::NewJob {
-            name,
-            payload,
-            bincode,
-            ..
-        } = &job;
+        let sent = (job.payload.as_deref(), job.bincode.as_deref());
+        let draft = self.decode(&job.name, sent, job.key.as_deref())?;
+        settle(draft, job)
+    }
+
+    /// A value as its registered type, with the type's policy.
+    pub(super) fn decode(
+        &self,
+        name: &str,
+        (payload, bincode): (Option<&RawValue>, Option<&str>),
+        key: Option<&str>,
+    ) -> Result<Draft, Refusal> {
         if name.len() > NAME_BYTES {
             return Err(Refusal::new(
                 Code::UnknownName,
@@ -136,7 +143,7 @@ impl Host {
         })?;
         self.may_come(name)?;
         let draft = |codec, bytes: &[u8]| {
-            let drafted = runtime::catch(|| handler.draft(codec, bytes, job.key.as_deref()));
+            let drafted = runtime::catch(|| handler.draft(codec, bytes, key));
             drafted.unwrap_or_else(|_| Err("the type's own decoder panics over it".into()))
         };
         let (draft, sent) = match (payload, bincode) {
@@ -144,10 +151,7 @@ impl Host {
             (None, Some(text)) => {
                 let bytes = BASE64.decode(text.as_bytes());
                 let bytes = bytes.map_err(|cause| cause.to_string());
-                (
-                    bytes.and_then(|bytes| draft(Codec::Bincode, &bytes)),
-                    &**text,
-                )
+                (bytes.and_then(|bytes| draft(Codec::Bincode, &bytes)), text)
             }
             _ => (
                 Err("one of `payload` and `bincode` is to be given".into()),
@@ -160,8 +164,7 @@ impl Host {
                 format_args!("the payload of job {name:?}: {cause}"),
             )
         })?;
-        let draft = draft.sent_as(sent);
-        settle(draft, job)
+        Ok(draft.sent_as(sent))
     }
 }
 

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::{Response, header};
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Router, middleware};
 use tokio::sync::{Semaphore, watch as channel};
 
@@ -73,6 +73,7 @@ use watched::{Log, watched};
 /// | `POST /v1/batches` | `create` | queues several, all or none |
 /// | `GET /v1/jobs/{receipt}` | `read`, `read_all` | how the job stands, and waits for its end up to `wait_ms` |
 /// | `POST /v1/jobs/{receipt}/cancel`, `/retry` | `operate` | as [`Manager::cancel`], [`Manager::retry`] |
+/// | `PUT /v1/jobs/{receipt}/payload` | `operate` | as [`Manager::amend`], decoded as the job's registered type first |
 /// | `DELETE /v1/jobs/{receipt}` | `operate` | as [`Manager::remove`] |
 /// | `GET /v1/jobs?state=failed` | `operate`, `read_all` | pages, as [`Manager::jobs`] |
 /// | `GET /v1/stats` | `operate`, `read_all` | how many jobs stand where |
@@ -226,6 +227,7 @@ fn routes(host: &Arc<Host>) -> Router {
         .route("/v1/jobs/{receipt}", job)
         .route("/v1/jobs/{receipt}/cancel", post(operate::cancel))
         .route("/v1/jobs/{receipt}/retry", post(operate::retry))
+        .route("/v1/jobs/{receipt}/payload", put(operate::amend))
         .route("/v1/execute", post(execute::execute))
         .route("/v1/health", get(watch::health).options(watch::health))
         .route("/v1/stats", get(watch::stats))

@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::{HeaderMap, Request, Response, StatusCode};
 use serde::Deserialize;
 
 use super::super::problem::Code;
 use super::super::wire;
 use super::Host;
 use super::answer::{Refusal, done, json};
+use super::body::{decoded, read};
 use super::guard::Role;
 use super::query::{Named, Parameters};
 use super::show;
 use crate::manager::awaited::Awaited;
-use crate::{Error, JobNumber, Manager, Receipt, StateKind};
+use crate::{Draft, Error, JobNumber, Manager, Receipt, StateKind};
 
 /// `POST /v1/jobs/{receipt}/cancel`
 pub(super) async fn cancel(
@@ -33,6 +34,30 @@ pub(super) async fn retry(
     headers: HeaderMap,
 ) -> Result<Response<Body>, Refusal> {
     host.act(&headers, receipt, Manager::retry_awaited).await
+}
+
+/// `PUT /v1/jobs/{receipt}/payload`
+pub(super) async fn amend(
+    State(host): State<Arc<Host>>,
+    Named(receipt): Named,
+    request: Request<Body>,
+) -> Result<Response<Body>, Refusal> {
+    host.tokens.check(request.headers(), &[Role::Operate])?;
+    let receipt = host.receipt(&receipt?)?;
+    let refused = |error| host.refusal_about(&receipt, &error);
+    let body = host.body(request).await?;
+    let status = host.manager.status_awaited(&receipt).map_err(refused)?;
+    let name = status.await.map_err(refused)?.name().to_owned();
+    let (decoder, stored) = (Arc::clone(&host), name.clone());
+    let draft = decoded(body, move |body| {
+        let wire::Amendment { payload, bincode } = read(body, decoder.limits.depth)?;
+        let sent = (payload.as_deref(), bincode.as_deref());
+        decoder.decode(&stored, sent, None)
+    });
+    let Draft { codec, payload, .. } = draft.await?;
+    let asked = host.manager.amend_awaited(&receipt, name, codec, payload);
+    asked.map_err(refused)?.await.map_err(refused)?;
+    Ok(done())
 }
 
 /// `DELETE /v1/jobs/{receipt}`

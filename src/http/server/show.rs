@@ -140,7 +140,7 @@ pub(super) fn listed(job: &ListedJob) -> wire::Job {
     }
 }
 
-fn parked(reason: &ParkReason) -> wire::Parked {
+pub(super) fn parked(reason: &ParkReason) -> wire::Parked {
     let times = match reason {
         ParkReason::Crashing(times) => Some(*times),
         _ => None,

@@ -429,6 +429,7 @@ fn its_description_names_every_path_and_every_code() {
             "/v1/jobs",
             "/v1/jobs/{receipt}",
             "/v1/jobs/{receipt}/cancel",
+            "/v1/jobs/{receipt}/payload",
             "/v1/jobs/{receipt}/retry",
             "/v1/openapi.json",
             "/v1/stats",

@@ -39,6 +39,12 @@ fn a_token_does_what_belongs_to_its_roles_and_no_more() {
         ("POST", format!("{job}/retry"), "", &["works"]),
         ("POST", format!("{job}/cancel"), "", &["works"]),
         (
+            "PUT",
+            format!("{job}/payload"),
+            r#"{"payload":{"text":"b"}}"#,
+            &["works"],
+        ),
+        (
             "GET",
             "/v1/jobs?state=failed".into(),
             "",

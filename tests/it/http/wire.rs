@@ -9,7 +9,7 @@ use jobkeep::{Builder, Context, Job, JobError, Manager, MemoryStore, Run};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Echo {
     pub(crate) text: String,
 }
