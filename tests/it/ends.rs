@@ -17,9 +17,8 @@ pub(crate) fn wait_runs_out_of_patience(place: &dyn Place) {
         .clock(clock.clone())
         .start()
         .unwrap();
-    let receipt = manager
-        .enqueue(NewJob::new(work("a")).delay(100 * HOUR))
-        .unwrap();
+    manager.pause("default").unwrap();
+    let receipt = manager.enqueue(work("a")).unwrap();
     let assert_impatient = |error: Error, ms: u64| {
         assert_eq!(
             error.to_string(),
@@ -44,7 +43,7 @@ pub(crate) fn wait_runs_out_of_patience(place: &dyn Place) {
     assert!(queue.completed(&receipt).unwrap().is_none());
     assert_eq!(
         manager.status(&receipt).unwrap().state(),
-        StateKind::Scheduled,
+        StateKind::Ready,
         "the job is as it was"
     );
 }
