@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use jobkeep::testing::ManualClock;
 use jobkeep::{Job, Manager, MemoryStore, NewJob, Priority, Queue, QueueStore, Receipt};
 use jobkeep_store::{
-    Alone, Batch, Closing, Damaged, Encoded, Expiring, ExpiringKeys, Fence, InFlight, JobRecord,
-    Kept, Key, Opening, OpeningTag, Paused, PayloadCodec, Place, Secret, Space, Totals, UniqueRow,
+    Batch, Closing, Damaged, Encoded, Expiring, ExpiringKeys, Fence, InFlight, JobRecord, Kept,
+    Key, Opening, OpeningTag, Paused, PayloadCodec, Place, Secret, Space, Totals, UniqueRow,
     Withdrawn, decode_value, encode_value, get_typed, open_row,
 };
 use serde::de::DeserializeOwned;
@@ -31,7 +31,6 @@ pub fn rows(bytes: &[u8]) {
         record::<InFlight>(key, row);
         record::<Totals>(key, row);
         record::<Paused>(key, row);
-        record::<Alone>(key, row);
         record::<Closing>(key, row);
         record::<Secret>(key, row);
         record::<Opening>(key, row);

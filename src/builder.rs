@@ -26,7 +26,7 @@ use crate::{Error, Job, JobError, Manager, Observer, Queue, Retention, Run};
 /// | [`inbox`](Self::inbox) | 16,384 jobs |
 /// | [`executors`](Self::executors) | none |
 /// | [`drop_grace`](Self::drop_grace) | 5 seconds |
-/// | [`probation`](Self::probation) of a suspect | 30 seconds |
+/// | [`probation`](Self::probation) of a job | 30 seconds |
 /// | [`durability`](Self::durability) | synced |
 /// | [`server`](Self::server) | `local` |
 /// | [`Policy`](crate::Policy), of a job type | 25 attempts, backoff from 1 second to 24 hours, queue `default`, normal priority |
@@ -151,13 +151,52 @@ impl Builder {
         self
     }
 
-    /// How long a suspect runs alone, 30 seconds by default. A job that was in flight at two unclean
-    /// ends of the process in a row, such as aborts or kills, is a suspect: after the next start it
-    /// runs with nothing beside it, for so long at most, and then the pools start again around it. For
-    /// what runs already when its turn comes it waits so long at most, and then runs beside that. If
-    /// the process dies while it is alone, it is parked as
+    /// Ends the manager in order when the process is told to end, by SIGTERM or by SIGINT, which is Ctrl-C:
+    /// it [shuts down](Manager::shutdown) with this grace, and then the process ends as the signal would have
+    /// ended it. Choose a grace shorter than that of whoever kills the process afterwards. A second signal
+    /// ends it at once; what still runs then is found interrupted, and suspected of nothing.
+    ///
+    /// Where `main` returns meanwhile, because what it waited for has ended or was refused, its exit code
+    /// counts. A program that has more to do at its end listens for signals itself, and calls
+    /// [`shutdown`](Manager::shutdown). From the first such manager on, these signals are caught for the rest of
+    /// the process; all managers that ask for it end together. As the first process of a container, which
+    /// no signal ends, the process exits with 128 and the number of the signal.
+    ///
+    /// ```no_run
+    /// # use jobkeep::{Job, Manager, MemoryStore};
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct Mail { to: String }
+    /// # impl Job for Mail { const NAME: &'static str = "mail"; type Output = (); }
+    /// use std::time::Duration;
+    ///
+    /// let manager = Manager::builder(MemoryStore::new())
+    ///     .handle::<Mail>(|_, _| Ok(()))
+    ///     .end_on_signals(Duration::from_secs(10))
+    ///     .start()?;
+    /// loop {
+    ///     std::thread::park();                         // the jobs run until somebody ends the process
+    /// }
+    /// # #[allow(unreachable_code)]
+    /// # Ok::<(), jobkeep::Error>(())
+    /// ```
+    #[cfg(all(unix, feature = "signals"))]
+    pub fn end_on_signals(mut self, grace: Duration) -> Self {
+        self.config.signal_grace = Some(grace);
+        self
+    }
+
+    /// How long a job may be to blame for the death of its process, from its beginning: 30 seconds by
+    /// default. Zero suspects nobody.
+    ///
+    /// A job that had begun within so long before each of the last two unclean ends, such as aborts or
+    /// kills, is a suspect. The next start [tells](Observer::suspected) it, and holds the job back until the
+    /// process has lived for so long; suspects then begin one at a time, beside all others, which do not
+    /// wait. A suspect that ends, or runs for longer than this, is free again, as is one before whose turn the
+    /// process dies. If the process dies within so long after it has begun, it is held back
+    /// twice as long by the next start; and if it dies once more, the job is parked as
     /// [`Crashing`](crate::ParkReason::Crashing), and runs again when somebody
-    /// [retries](Manager::retry) it; any other end frees it. Zero suspects nobody.
+    /// [retries](Manager::retry) it.
+    ///
+    /// An end in order suspects nobody, from its beginning: see [`shutdown`](Manager::shutdown).
     pub fn probation(mut self, span: Duration) -> Self {
         self.config.probation = span;
         self

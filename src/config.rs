@@ -173,6 +173,9 @@ pub(crate) struct Config {
     pub(crate) output_limit: usize,
     pub(crate) inbox: usize,
     pub(crate) drop_grace: Duration,
+    /// The grace of a shutdown that a signal begins, where one does.
+    #[cfg(all(unix, feature = "signals"))]
+    pub(crate) signal_grace: Option<Duration>,
     pub(crate) probation: Duration,
     pub(crate) durability: Durability,
     /// How many jobs of other hosts run here at once.
@@ -190,6 +193,8 @@ impl Default for Config {
             output_limit: 1 << 20,
             inbox: 16_384,
             drop_grace: Duration::from_secs(5),
+            #[cfg(all(unix, feature = "signals"))]
+            signal_grace: None,
             probation: Duration::from_secs(30),
             durability: Durability::Synced,
             executors: 0,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jobkeep_store::{JobNumber, ParkReason, StateKind, StoreError};
 
+mod manager;
 mod parked;
 mod remote;
 mod within;
@@ -35,6 +36,8 @@ pub(crate) enum Kind {
     TooLarge,
     Full,
     ShutDown,
+    Forked,
+    Ring,
     KeyConflict(JobNumber),
     OtherServer,
     Replaced,

@@ -55,6 +55,14 @@ pub struct Parked {
     reason: ParkReason,
 }
 
+/// A job is held back because a process died, time and again, shortly after it had begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suspected {
+    about: About,
+    unclean_ends: u32,
+    until: Timestamp,
+}
+
 /// A job runs on after its attempt has been settled as timed out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stuck {
@@ -109,7 +117,9 @@ macro_rules! of_a_job {
     )+ };
 }
 
-of_a_job!(Accepted, Started, Finished, Retried, Parked, Stuck);
+of_a_job!(
+    Accepted, Started, Finished, Retried, Parked, Suspected, Stuck
+);
 
 macro_rules! of_a_queue {
     ($($event:ident),+) => { $(
@@ -190,6 +200,18 @@ impl Parked {
     }
 }
 
+impl Suspected {
+    /// At how many unclean ends in a row it had begun shortly before.
+    pub fn unclean_ends(&self) -> u32 {
+        self.unclean_ends
+    }
+
+    /// Until when it is held back at least.
+    pub fn until(&self) -> Timestamp {
+        self.until
+    }
+}
+
 impl Stuck {
     /// The name of the thread that has not returned.
     pub fn thread(&self) -> &str {
@@ -217,6 +239,7 @@ pub(crate) enum Event {
     Finished(Finished),
     Retried(Retried),
     Parked(Parked),
+    Suspected(Suspected),
     Stuck(Stuck),
     Paused(Paused),
     Resumed(Resumed),
@@ -301,6 +324,19 @@ impl Event {
         Self::Parked(Parked { about, reason })
     }
 
+    pub(crate) fn suspected(
+        job: JobNumber,
+        record: &JobRecord,
+        until: Timestamp,
+        at: Timestamp,
+    ) -> Self {
+        Self::Suspected(Suspected {
+            about: About::of(job, record, at),
+            unclean_ends: record.unclean_ends,
+            until,
+        })
+    }
+
     pub(crate) fn stuck(job: JobNumber, record: &JobRecord, thread: String, at: Timestamp) -> Self {
         Self::Stuck(Stuck {
             about: About::of(job, record, at),
@@ -327,6 +363,7 @@ impl Event {
             Self::Finished(event) => observer.finished(event),
             Self::Retried(event) => observer.retried(event),
             Self::Parked(event) => observer.parked(event),
+            Self::Suspected(event) => observer.suspected(event),
             Self::Stuck(event) => observer.stuck(event),
             Self::Paused(event) => observer.paused(event),
             Self::Resumed(event) => observer.resumed(event),

@@ -137,8 +137,9 @@
 //! # When things go wrong
 //!
 //! - The process dies: the next [start](Builder::start) settles what was in flight as interrupted, with no
-//!   attempt spent, and it runs again. A job that was there at two such ends in a row runs
-//!   [alone](Builder::probation), and is parked if the process dies beside it again.
+//!   attempt spent, and it runs again. A job that had just begun at two such ends in a row is
+//!   [held back](Builder::probation) for a while, and parked if processes go on to die beside it. An end in
+//!   order suspects nobody.
 //! - A job cannot run here, because its type or queue is unknown or its payload does not decode: it is
 //!   [parked](ParkReason) until a start that can, or until somebody gives it [another
 //!   payload](Manager::amend). Whoever waits for it [is told](Error::is_parked) at once, and a start
@@ -211,7 +212,7 @@ pub use jobkeep_store::{
     Attempt, AttemptEnd, Durability, JobNumber, ParkReason, PayloadCodec as Codec, Priority,
     QueueStore, StateKind, StoreError, Timestamp,
 };
-pub use manager::Manager;
+pub use manager::{Manager, WeakManager};
 pub use observer::Observer;
 pub use options::{Draft, NewJob};
 pub use page::{ListedJob, Page};

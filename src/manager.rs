@@ -15,17 +15,19 @@ use crate::receipt::Origin;
 use crate::runtime::{
     self, Command, Health, Recovery, Shared, Shutdown, StillRunning, Stuck, WhenFull,
 };
-use crate::sync::Arc;
+use crate::sync::{Arc, Weak};
 use crate::{Builder, Draft, Enqueue, Error, Job, NewJob, Receipt, payload};
 
 /// Queues jobs and runs them, on thread pools inside this process.
 ///
 /// A handle, cheap to clone and to share. One manager owns its store: for several processes on the
 /// same jobs, let one own the store. The drop of the last handle shuts the manager down and waits
-/// [`drop_grace`](Builder::drop_grace) for running jobs.
+/// [`drop_grace`](Builder::drop_grace) for running jobs. A process that is forked from the manager's has none of
+/// its threads: every call there is [refused](Error::is_forked), and dropping a handle does nothing.
 #[derive(Clone)]
 pub struct Manager(Arc<Handle>);
 
+#[derive(Debug)]
 struct Handle {
     shared: Arc<Shared>,
     recovery: Recovery,
@@ -50,6 +52,18 @@ impl Manager {
         &self.shared().origin.server
     }
 
+    /// A handle that does not keep the manager from ending.
+    pub fn downgrade(&self) -> WeakManager {
+        WeakManager(Arc::downgrade(&self.0))
+    }
+
+    /// Has this process taken for one that was forked, or not: for this project's own tests.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn pretend_fork(&self, forked: bool) {
+        self.shared().pretend_fork(forked);
+    }
+
     /// What this manager found when it took the store over.
     pub fn recovery(&self) -> Recovery {
         self.0.recovery.clone()
@@ -68,7 +82,15 @@ impl Manager {
 
     /// Whether the store takes what is written to it, and since when it does not.
     pub fn health(&self) -> Health {
-        self.shared().health.show()
+        let shared = self.shared();
+        let now = shared.clock.now();
+        if let Err(forked) = shared.check_process("look at the store") {
+            return Health::Poisoned {
+                since: now.wall,
+                cause: forked.to_string(),
+            };
+        }
+        shared.health.show(now)
     }
 
     /// The threads of this process that still run a job of this store whose attempt is over: beyond its
@@ -155,7 +177,8 @@ impl Manager {
     /// # Errors
     /// As [`completed`](Self::completed); where patience ran out, [`Error::is_timed_out`]; where
     /// the job is parked, or becomes so, at once [`Error::is_parked`]; where the manager ended before the
-    /// job did.
+    /// job did, and as soon as it shuts down while the job does not run: [`Error::is_shut_down`]. In a job,
+    /// where the wait would have no end because of itself: [`Error::is_deadlock`].
     pub fn wait<J: Job>(
         &self,
         receipt: &Receipt<J>,
@@ -255,6 +278,13 @@ impl Manager {
     /// handed to a pool and not begun are put back with nothing spent, and running ones have `grace`
     /// to end. Then the store is closed. A second call, from wherever, gets the same report.
     ///
+    /// The end is in order from its beginning: a process that is killed within the grace makes no
+    /// [suspects](Builder::probation) of the jobs that still run. Whoever [waits](Self::wait) for a job that
+    /// does not run is sent away at once, since nothing starts any more.
+    ///
+    /// A store that does not answer holds nobody up: where it has been silent for 5 seconds at the end of the
+    /// grace, this returns, and [`Shutdown::stalled`] says so. The store is closed when it answers.
+    ///
     /// Called by a job, it begins the shutdown and returns at once with the jobs that run: a job
     /// cannot wait for its own end.
     ///
@@ -262,8 +292,10 @@ impl Manager {
     /// Everything that ended within the grace is in the store when this returns.
     ///
     /// # Errors
-    /// None so far; a store that failed shows in [`Shutdown::unrecorded`].
+    /// Where the process was [forked](Error::is_forked); a store that failed shows in [`Shutdown::unrecorded`], one that does not answer in
+    /// [`Shutdown::stalled`].
     pub fn shutdown(&self, grace: Duration) -> Result<Shutdown, Error> {
+        self.shared().check_process("shut the manager down")?;
         Ok(self.shared().shut_down(grace))
     }
 
@@ -276,6 +308,43 @@ impl Manager {
         self.shared()
             .inbox
             .ask(&format!("{act} job {number}"), WhenFull::Wait, command)
+    }
+}
+
+/// A handle that does not keep its [`Manager`] from ending: for jobs, and for whatever else the manager itself
+/// holds.
+///
+/// A handler or a resource that holds a `Manager` is a ring: the manager's last handle is never dropped, so
+/// that it ends only by [`shutdown`](Manager::shutdown). Jobs queue what follows them with
+/// [`Context::enqueue`](crate::Context::enqueue), and need no manager for that.
+///
+/// ```
+/// # use jobkeep::{Job, JobError, Manager, MemoryStore, NewJob, WeakManager};
+/// # #[derive(serde::Serialize, serde::Deserialize)] struct Report; #[derive(serde::Serialize, serde::Deserialize)] struct Mail;
+/// # impl Job for Report { const NAME: &'static str = "report"; type Output = u64; }
+/// # impl Job for Mail { const NAME: &'static str = "mail"; type Output = (); }
+/// use std::sync::{Arc, OnceLock};
+///
+/// let own = Arc::new(OnceLock::<WeakManager>::new());
+/// let manager = Manager::builder(MemoryStore::new())
+///     .resource(Arc::clone(&own))
+///     .handle::<Report>(|_, ctx| {
+///         let own: &Arc<OnceLock<WeakManager>> = ctx.resource()?;
+///         let manager = own.get().and_then(WeakManager::upgrade);
+///         let manager = manager.ok_or_else(|| JobError::new("the manager ends"))?;
+///         Ok(manager.counts()?.ready)
+///     })
+///     .start()?;
+/// own.set(manager.downgrade()).unwrap();
+/// # Ok::<(), jobkeep::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct WeakManager(Weak<Handle>);
+
+impl WeakManager {
+    /// The manager, if a handle of it is left. A job that is the last to drop that ends the manager.
+    pub fn upgrade(&self) -> Option<Manager> {
+        self.0.upgrade().map(Manager)
     }
 }
 
@@ -303,6 +372,10 @@ impl fmt::Debug for Manager {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        if self.shared.is_forked() {
+            // The threads that would end are in another process.
+            return;
+        }
         self.shared.shut_down(self.shared.config.drop_grace);
     }
 }
@@ -326,6 +399,7 @@ impl Shared {
     /// another since.
     pub(crate) fn check<J>(&self, receipt: &Receipt<J>) -> Result<JobNumber, Error> {
         let (origin, number) = (receipt.origin(), receipt.number());
+        self.check_process(format_args!("ask for job {number}"))?;
         if origin.store != self.origin.store {
             let (server, own) = (&origin.server, &self.origin.server);
             return Err(if server == own {
@@ -358,6 +432,7 @@ impl Shared {
     ) -> Result<Option<Finished>, Error> {
         let until = self.clock.now().steady.after(patience);
         let over = || self.wait_refused(number);
+        let mut in_job = None;
         loop {
             let waiting = self
                 .waiters
@@ -366,6 +441,10 @@ impl Shared {
             let mut finished = self.end_for_sure(number);
             if !matches!(finished, Ok(None)) || patience.is_zero() {
                 return finished;
+            }
+            if in_job.is_none() {
+                self.check_own_end(number)?;
+                in_job = self.wait_in_job(number)?;
             }
             if !waiting.wait(&self.clock, until) {
                 return Ok(None);
@@ -378,6 +457,9 @@ impl Shared {
             // Somebody retried the job since, or it will not end here.
             if self.waiters.is_over() {
                 return Err(over());
+            }
+            if !self.waiters.may_end(number) {
+                return Err(Error::ends_no_more(number));
             }
         }
     }
@@ -406,12 +488,17 @@ impl Shared {
             };
         }
         let until = self.clock.now().steady.after(grace);
-        let report = self.ending.wait(&self.clock, Some(until)).or_else(|| {
+        let ended = self.ending.wait(&self.clock, Some(until)).is_some() || {
             self.inbox.close();
-            self.ending.wait(&self.clock, None)
-        });
-        let report = report.unwrap_or_default();
-        self.ending.join(&report.still_running);
+            self.has_ended_unless_stalled()
+        };
+        let report = if ended {
+            let report = self.last_word();
+            self.ending.join(&report.still_running);
+            report
+        } else {
+            self.stalled_report()
+        };
         self.executors.wait(&self.clock, until);
         if let Some(observing) = &self.observing {
             observing.join(&self.clock, until);

@@ -1,5 +1,5 @@
 use crate::event::{
-    Accepted, Degraded, Finished, Parked, Paused, Resumed, Retried, Started, Stuck,
+    Accepted, Degraded, Finished, Parked, Paused, Resumed, Retried, Started, Stuck, Suspected,
 };
 
 /// Hears what happens to jobs, for metrics and logs: see [`Builder::observer`](crate::Builder::observer).
@@ -63,6 +63,13 @@ pub trait Observer: Send + Sync {
     /// once more, and told then. A job that is *accepted* under a name without a handler is told by the
     /// next start only: a process that does nothing but queue has no others.
     fn parked(&self, event: &Parked) {
+        let _ = event;
+    }
+
+    /// A start holds a job back, because processes died shortly after it had begun: see
+    /// [`Builder::probation`](crate::Builder::probation). Where they go on to do so, it is
+    /// [parked](Self::parked) in the end.
+    fn suspected(&self, event: &Suspected) {
         let _ = event;
     }
 

@@ -17,7 +17,7 @@ use super::linger::Lingering;
 use super::open::Stored;
 use super::parked::Parked;
 use super::pause::Pauses;
-use super::probation::{Gate, Probation};
+use super::probation::Probation;
 use super::schedule::{Order, Schedule};
 use super::settle::Settlement;
 use super::state;
@@ -61,6 +61,8 @@ pub(crate) struct Engine {
     pub(super) parked: Parked,
     pub(super) fresh: Fresh,
     pub(super) pauses: Pauses,
+    /// The opening ends in order, and whether that is written.
+    pub(super) closing: Option<bool>,
     pub(super) observed: bool,
     pub(super) group: Group,
 }
@@ -84,7 +86,7 @@ impl Engine {
             flight: Flight::new(fence.opening),
             uniques: Uniques::new(rules.key_retention),
             expiry: Expiry::new(rules.retention, rules.key_retention, withdrawn),
-            probation: Probation::new(fence.opening, rules.probation),
+            probation: Probation::new(rules.probation),
             lingering: Lingering::new(rules.stuck.iter().copied()),
             totals,
             stored_totals: Totals::default(),
@@ -92,6 +94,7 @@ impl Engine {
             parked: Parked::default(),
             fresh: Fresh::default(),
             pauses: Pauses::new(&rules.queues),
+            closing: None,
             observed: rules.observed,
             group: Group::new(batch),
         }
@@ -100,6 +103,7 @@ impl Engine {
     /// Begins a step at this moment: makes ready what has become due.
     pub(crate) fn begin(&mut self, now: Now) {
         self.now = now;
+        self.flight.note_lasting(now.steady, self.probation.span());
         self.schedule.promote(now, PROMOTIONS);
     }
 
@@ -239,10 +243,10 @@ impl Engine {
         self.group.ended.push(number);
     }
 
-    /// A worker is known to have taken these.
-    pub(crate) fn mark_taken(&mut self, numbers: &[JobNumber]) {
-        for &number in numbers {
-            self.flight.mark_taken(number);
+    /// Workers are known to have taken these, at those moments.
+    pub(crate) fn mark_taken(&mut self, taken: &[(JobNumber, Steady)]) {
+        for &(number, at) in taken {
+            self.flight.mark_taken(number, at);
         }
     }
 
@@ -264,27 +268,27 @@ impl Engine {
             return false;
         };
         self.schedule.take(queue, priority, order);
-        self.hand_over(queue, priority, order);
+        self.hand_over(queue, priority, order, false);
         true
     }
 
-    /// What may be claimed now: see [`Gate`].
-    pub(crate) fn gate(&mut self, has_room: impl Fn(u16) -> bool) -> Gate {
+    /// Claims a suspect that may begin, and says in which queue. `has_room` says which queues have a free
+    /// worker.
+    pub(crate) fn claim_suspect(&mut self, has_room: impl Fn(u16) -> bool) -> Option<u16> {
         let pauses = &self.pauses;
         let may_run = |queue| has_room(queue) && !pauses.holds(queue);
-        self.probation.gate(self.now.steady, &self.flight, may_run)
+        let suspect = self
+            .probation
+            .take(self.now.steady, &self.flight, may_run)?;
+        self.hand_over(suspect.queue, suspect.priority, suspect.order, true);
+        Some(suspect.queue)
     }
 
-    /// Claims the first suspect of a queue.
-    pub(crate) fn claim_suspect(&mut self, queue: u16) {
-        let alone = self.flight.len() == 0;
-        if let Some(suspect) = self.probation.take(queue, self.now.steady, alone) {
-            self.hand_over(queue, suspect.priority, suspect.order);
-        }
-    }
-
-    fn hand_over(&mut self, queue: u16, priority: Priority, order: Order) {
-        let token = self.flight.claim(queue, priority, order);
+    fn hand_over(&mut self, queue: u16, priority: Priority, order: Order, suspect: bool) {
+        let ripe = self.probation.span();
+        let ripe = ripe.map(|span| self.now.steady.after(span));
+        let claim = (queue, priority, order);
+        let token = self.flight.claim(claim, suspect, ripe);
         let record = self.fresh.take(order.number);
         self.group.handed.push((
             queue,
@@ -367,8 +371,9 @@ impl Engine {
         let batch = &mut self.group.batch;
         self.uniques.write(batch)?;
         self.expiry.write(batch, self.now.wall, &mut self.totals)?;
-        self.probation.write(batch)?;
         self.pauses.write(batch)?;
+        self.write_closing()?;
+        let batch = &mut self.group.batch;
         if let Some(in_flight) = self.flight.take_changed(self.now.wall) {
             batch.put(Key::IN_FLIGHT, Encoded::new(&in_flight)?);
         }
@@ -388,6 +393,7 @@ impl Engine {
 
     /// The group's commit is durable: the next one counts on.
     pub(crate) fn committed(&mut self, fence: Fence) {
+        self.closing_written();
         self.flight.committed();
         self.parked.committed();
         self.probation.committed();
@@ -405,7 +411,7 @@ impl Engine {
         let totals = stored.totals.unwrap_or(self.totals);
         self.flight.roll_back();
         self.parked.roll_back(&self.flight);
-        self.probation.roll_back(&self.flight);
+        self.probation.roll_back();
         self.lingering.roll_back();
         self.schedule = Schedule::new(rules.queues.len());
         self.pauses = Pauses::new(&rules.queues);
@@ -417,6 +423,7 @@ impl Engine {
         self.live = 0;
         self.fresh = Fresh::default();
         self.committed(self.fence);
+        self.closing = self.closing.map(|_| false);
     }
 
     /// The moments at which there is work without anybody asking, by each clock.
@@ -426,9 +433,15 @@ impl Engine {
         (wall.into_iter().chain(expiry).min(), steady)
     }
 
-    /// The moment at which the [`gate`](Self::gate) lets more jobs through.
-    pub(crate) fn gate_due(&self) -> Option<Steady> {
-        self.probation.next_due()
+    /// When a suspect may begin, or a running job is known not to be to blame for an end of the process.
+    pub(crate) fn probation_due(&self) -> Option<Steady> {
+        let suspect = self.probation.next_due(self.now.steady, &self.flight);
+        self.flight.next_ripe().into_iter().chain(suspect).min()
+    }
+
+    /// How many jobs are held back as suspects.
+    pub(crate) fn suspects(&self) -> u64 {
+        self.probation.waiting()
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -467,6 +480,10 @@ impl Engine {
     /// Jobs that workers took and whose ends are not known.
     pub(crate) fn taken_jobs(&self) -> impl Iterator<Item = JobNumber> {
         self.flight.taken_jobs()
+    }
+
+    pub(crate) fn claimed_jobs(&self) -> impl Iterator<Item = JobNumber> {
+        self.flight.jobs()
     }
 
     /// What is claimed and not settled, by token.

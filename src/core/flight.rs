@@ -1,10 +1,12 @@
 //! What is in flight: claimed, and not yet settled.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jobkeep_store::{InFlight, JobNumber, Listed, OpeningTag, Priority, Timestamp, Token};
 
 use super::schedule::Order;
+use crate::clock::Steady;
 
 /// One claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,8 +15,12 @@ pub(crate) struct Claim {
     pub(crate) queue: u16,
     pub(crate) priority: Priority,
     pub(crate) order: Order,
-    /// A worker is known to have taken it.
-    pub(crate) taken: bool,
+    /// When a worker took it, where one is known to have.
+    pub(crate) taken: Option<Steady>,
+    /// It had been held back as a suspect.
+    pub(crate) suspect: bool,
+    /// It has run for longer than its probation.
+    pub(crate) lasting: bool,
     /// Somebody asked to cancel it while it ran.
     pub(crate) cancel_requested: bool,
 }
@@ -26,6 +32,8 @@ pub(crate) struct Flight {
     claims: BTreeMap<JobNumber, Claim>,
     sequence: u64,
     taken: u64,
+    /// When the next one may have run for longer than its probation.
+    ripe: Option<Steady>,
     /// Claims that the present group made, and those that it ended: what a group that is not written
     /// must give back.
     made: Vec<JobNumber>,
@@ -43,6 +51,7 @@ impl Flight {
             claims: BTreeMap::new(),
             sequence: 0,
             taken: 0,
+            ripe: None,
             made: Vec::new(),
             ended: Vec::new(),
             requested: Vec::new(),
@@ -50,8 +59,13 @@ impl Flight {
         }
     }
 
-    /// Claims a job, and gives its token.
-    pub(crate) fn claim(&mut self, queue: u16, priority: Priority, order: Order) -> Token {
+    /// Claims a job, and gives its token. `ripe` is when it may have run for longer than its probation.
+    pub(crate) fn claim(
+        &mut self,
+        (queue, priority, order): (u16, Priority, Order),
+        suspect: bool,
+        ripe: Option<Steady>,
+    ) -> Token {
         self.sequence += 1;
         let token = Token {
             opening: self.opening,
@@ -62,12 +76,15 @@ impl Flight {
             queue,
             priority,
             order,
-            taken: false,
+            taken: None,
+            suspect,
+            lasting: false,
             cancel_requested: false,
         };
         self.claims.insert(order.number, claim);
         self.made.push(order.number);
         self.changed = true;
+        self.ripen(ripe);
         token
     }
 
@@ -75,15 +92,48 @@ impl Flight {
         self.claims.get(&number)
     }
 
-    /// A worker took it. Known late is well: the stored record says *may have begun* until then.
-    pub(crate) fn mark_taken(&mut self, number: JobNumber) {
+    fn ripen(&mut self, ripe: Option<Steady>) {
+        self.ripe = self.ripe.into_iter().chain(ripe).min();
+    }
+
+    /// A worker took it at that moment. Known late is well: the stored record says *may have begun* until
+    /// then.
+    pub(crate) fn mark_taken(&mut self, number: JobNumber, at: Steady) {
         if let Some(claim) = self.claims.get_mut(&number)
-            && !claim.taken
+            && claim.taken.is_none()
         {
-            claim.taken = true;
+            claim.taken = Some(at);
             self.taken += 1;
             self.changed = true;
         }
+    }
+
+    /// Notes which jobs have run for longer than their probation: they are not to blame for what ends the
+    /// process from now on.
+    pub(crate) fn note_lasting(&mut self, now: Steady, probation: Option<Duration>) {
+        let (Some(span), Some(ripe)) = (probation, self.ripe) else {
+            return;
+        };
+        if now < ripe {
+            return;
+        }
+        let mut next = None;
+        for claim in self.claims.values_mut().filter(|claim| !claim.lasting) {
+            // One that nobody has taken may be taken now.
+            let ripe = claim.taken.unwrap_or(now).after(span);
+            if ripe <= now {
+                claim.lasting = true;
+                self.changed = true;
+            } else {
+                next = next.into_iter().chain([ripe]).min();
+            }
+        }
+        self.ripe = next;
+    }
+
+    /// When there is something to [note](Self::note_lasting).
+    pub(crate) fn next_ripe(&self) -> Option<Steady> {
+        self.ripe
     }
 
     pub(crate) fn request_cancel(&mut self, number: JobNumber) {
@@ -108,7 +158,7 @@ impl Flight {
             .get(&number)
             .filter(|claim| claim.token == token)?;
         let claim = self.claims.remove(&number)?;
-        self.taken -= u64::from(claim.taken);
+        self.taken -= u64::from(claim.taken.is_some());
         self.changed = true;
         Some(claim)
     }
@@ -132,7 +182,7 @@ impl Flight {
                 claim.cancel_requested = false;
             }
         }
-        let taken = self.claims.values().filter(|claim| claim.taken);
+        let taken = self.claims.values().filter(|claim| claim.taken.is_some());
         self.taken = taken.count() as u64;
         self.changed = true;
     }
@@ -150,14 +200,24 @@ impl Flight {
         self.taken
     }
 
+    pub(crate) fn jobs(&self) -> impl Iterator<Item = JobNumber> {
+        self.claims.keys().copied()
+    }
+
     pub(crate) fn taken_jobs(&self) -> impl Iterator<Item = JobNumber> {
-        let taken = self.claims.iter().filter(|(_, claim)| claim.taken);
+        let taken = self
+            .claims
+            .iter()
+            .filter(|(_, claim)| claim.taken.is_some());
         taken.map(|(&number, _)| number)
     }
 
     /// The jobs from this number on that workers took, in the order of numbers.
     pub(crate) fn taken_from(&self, from: JobNumber) -> impl Iterator<Item = JobNumber> {
-        let taken = self.claims.range(from..).filter(|(_, claim)| claim.taken);
+        let taken = self
+            .claims
+            .range(from..)
+            .filter(|(_, claim)| claim.taken.is_some());
         taken.map(|(&number, _)| number)
     }
 
@@ -172,7 +232,9 @@ impl Flight {
                 .map(|(&number, claim)| Listed {
                     number,
                     sequence: claim.token.sequence,
-                    taken: claim.taken,
+                    taken: claim.taken.is_some(),
+                    lasting: claim.lasting,
+                    suspect: claim.suspect,
                 })
                 .collect(),
         })

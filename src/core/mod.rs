@@ -39,7 +39,6 @@ pub(crate) use list::{Seen, Stand};
 pub(crate) use open::{Drawn, Stored, UncleanEnd};
 pub(crate) use operate::{Found, Operated, Subject};
 pub(crate) use parked::{Amendment, Unread, found_parked, lacking};
-pub(crate) use probation::Gate;
 pub(crate) use schedule::Order;
 pub(crate) use settle::{Outcome, Run, Settlement, settle};
 pub use state::HISTORY;

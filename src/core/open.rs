@@ -13,11 +13,12 @@ use jobkeep_store::{
 use super::encoded::{Apart, EncodedJob, Origins};
 use super::engine::{Engine, Rules};
 use super::operate::NOT_HERE;
-use super::probation::Suspect;
+use super::probation::{Probation, Suspect};
 use super::schedule::{Line, Order};
 use super::state::{self, Interruption};
 use crate::carry;
 use crate::clock::Now;
+use crate::event::Event;
 
 /// What a store says before its jobs are looked at.
 #[derive(Debug, Default)]
@@ -166,12 +167,16 @@ impl Engine {
             started: end.in_flight.at,
             at: now,
             begun: listed.taken,
-            unclean: !end.in_order,
+            unclean_ends: match end.in_order {
+                true if listed.lasting => 0,
+                true => record.unclean_ends,
+                false => Probation::unclean_ends(record.unclean_ends, listed),
+            },
         };
         let due = resend.map(|wait| Timestamp(self.now.steady.after(wait).0));
-        let crashed_alone = self.probation.is_on() && !end.in_order && end.alone == Some(number);
+        let is_crashing = !end.in_order && self.probation.is_crashing(interruption.unclean_ends);
         let interrupted = state::claim(&mut record).and_then(|()| {
-            if crashed_alone {
+            if is_crashing {
                 state::park_crashing(&mut record, interruption)
             } else {
                 state::interrupt(&mut record, interruption, due)
@@ -183,32 +188,51 @@ impl Engine {
             return Ok(record.state);
         }
         let state = record.state.clone();
-        let suspect = here.known
-            && record.state == State::Ready
-            && self.probation.suspects(record.unclean_ends)
-            && !self.lingering.has(number);
+        let may_begin = here.known && record.state == State::Ready && !self.lingering.has(number);
+        let hold = self
+            .probation
+            .hold(record.unclean_ends)
+            .filter(|_| may_begin);
+        let from = hold.map(|hold| self.now.steady.after(hold));
+        if let Some(from) = from {
+            self.observe(|at| Event::suspected(number, &record, Timestamp(from.0), at));
+        }
         let job = EncodedJob::new(record, here, Apart::Leave, None)?;
         let line = job.line;
         self.file(number, job, key);
-        if suspect {
+        if let Some(from) = from {
             self.schedule.remove(number, line);
             self.probation.add(Suspect {
                 queue: line.queue,
                 priority: line.priority,
                 order: Order::new(number, line),
+                from,
             });
         }
         Ok(state)
     }
 
-    /// The opening ends in order, and jobs still run: they are not to be taken for its end.
-    pub(crate) fn close(&mut self) -> Result<(), RowError> {
-        if self.flight.len() > 0 {
+    /// The opening ends in order from now on: jobs that still run are not to blame for the end of the
+    /// process, whenever and however that comes.
+    pub(crate) fn close(&mut self) {
+        self.closing = Some(self.closing.unwrap_or(false));
+    }
+
+    /// Writes that the opening ends in order, once, where jobs still run.
+    pub(super) fn write_closing(&mut self) -> Result<(), RowError> {
+        if self.closing == Some(false) && self.flight.len() > 0 {
             let opening = self.fence.opening;
             let row = Encoded::new(&Closing { opening })?;
             self.group.batch.put(Key::CLOSING, row);
         }
         Ok(())
+    }
+
+    /// The group is written.
+    pub(super) fn closing_written(&mut self) {
+        if self.closing.is_some() && self.flight.len() > 0 {
+            self.closing = Some(true);
+        }
     }
 }
 
@@ -218,6 +242,4 @@ pub(crate) struct UncleanEnd {
     pub(crate) in_flight: InFlight,
     /// It was shut down in order: its jobs did not end it.
     pub(crate) in_order: bool,
-    /// The job beside which nothing else ran.
-    pub(crate) alone: Option<JobNumber>,
 }

@@ -71,7 +71,7 @@ impl Engine {
             return (stored, None);
         }
         match self.flight.get(number) {
-            Some(claim) if claim.taken => return (StateKind::Running, None),
+            Some(claim) if claim.taken.is_some() => return (StateKind::Running, None),
             Some(_) => return (StateKind::Ready, None),
             None => {}
         }

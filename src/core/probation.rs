@@ -1,77 +1,77 @@
-//! Suspects: jobs that were in flight at two unclean ends in a row. Each runs alone, so that the next
-//! end tells which one it is.
+//! Suspects: jobs that had begun shortly before each of the last two unclean ends. The next start holds
+//! each back for a while, and lets one begin at a time: a process that lived well until then, and dies
+//! shortly after, tells which job is to blame. Nothing else waits for them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jobkeep_store::{Alone, Batch, Encoded, JobNumber, Key, OpeningTag, Priority, RowError};
+use jobkeep_store::{JobNumber, Listed, Priority};
 
 use super::flight::Flight;
 use super::schedule::Order;
 use crate::clock::Steady;
 
-/// So many unclean ends in a row make a suspect.
+/// A job with so many unclean ends in a row is a suspect.
 const SUSPICIOUS: u32 = 2;
+/// A job with so many is not started again. The last ones came after it had been held back, for longer
+/// each time.
+const CRASHING: u32 = 4;
 
-/// What may be claimed now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Gate {
-    /// Whatever is ready.
-    Open,
-    /// The first suspect of this queue, and nothing beside it.
-    Suspect(u16),
-    /// Nothing: a suspect is alone, or the next one waits until nothing runs.
-    Shut,
-}
-
-/// Where a suspect belongs.
+/// Where a suspect belongs, and when it may begin.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Suspect {
     pub(crate) queue: u16,
     pub(crate) priority: Priority,
     pub(crate) order: Order,
+    pub(crate) from: Steady,
 }
 
 #[derive(Debug)]
 pub(crate) struct Probation {
-    opening: OpeningTag,
-    /// How long a suspect is alone at most; zero where nobody is suspected.
+    /// How long a job is on probation from its beginning; zero where nobody is suspected.
     span: Duration,
     waiting: BTreeMap<JobNumber, Suspect>,
     /// Those that the present group cancels or removes.
     removed: Vec<Suspect>,
-    /// The one that runs, and until when nothing is started beside it, where that is not over.
-    running: Option<(Suspect, Option<Steady>)>,
-    /// Nothing ran beside it so far.
-    alone: bool,
-    /// Until when nothing is started, so that the next suspect finds nothing beside it.
-    clearing: Option<Steady>,
-    /// The stored row may say otherwise.
-    changed: bool,
+    /// The one that was claimed last, and whether the present group did it.
+    last: Option<(Suspect, bool)>,
 }
 
 impl Probation {
-    pub(crate) fn new(opening: OpeningTag, span: Duration) -> Self {
+    pub(crate) fn new(span: Duration) -> Self {
         Self {
-            opening,
             span,
             waiting: BTreeMap::new(),
             removed: Vec::new(),
-            running: None,
-            alone: false,
-            clearing: None,
-            // An earlier opening may have left its row.
-            changed: true,
+            last: None,
         }
     }
 
-    pub(crate) fn is_on(&self) -> bool {
-        !self.span.is_zero()
+    pub(crate) fn span(&self) -> Option<Duration> {
+        Some(self.span).filter(|span| !span.is_zero())
     }
 
-    /// A job with so many unclean ends in a row is a suspect.
-    pub(crate) fn suspects(&self, unclean_ends: u32) -> bool {
-        self.is_on() && unclean_ends >= SUSPICIOUS
+    /// At how many unclean ends in a row a job was on probation, this one included. A job that is not held
+    /// back before it begins never gets beyond suspicion.
+    pub(super) fn unclean_ends(before: u32, listed: &Listed) -> u32 {
+        if listed.lasting {
+            0
+        } else if listed.suspect {
+            before.saturating_add(1)
+        } else {
+            before.saturating_add(1).min(SUSPICIOUS)
+        }
+    }
+
+    pub(super) fn is_crashing(&self, unclean_ends: u32) -> bool {
+        self.span().is_some() && unclean_ends >= CRASHING
+    }
+
+    /// How long a job is to be held back; `None` where it is no suspect.
+    pub(super) fn hold(&self, unclean_ends: u32) -> Option<Duration> {
+        let beyond = unclean_ends.checked_sub(SUSPICIOUS)?;
+        // Longer each time: processes that all live equally long do not end beside it twice.
+        Some(self.span()?.saturating_mul(1 << beyond.min(CRASHING)))
     }
 
     pub(crate) fn add(&mut self, suspect: Suspect) {
@@ -90,108 +90,66 @@ impl Probation {
     /// The group is written.
     pub(crate) fn committed(&mut self) {
         self.removed.clear();
+        if let Some((_, now)) = &mut self.last {
+            *now = false;
+        }
     }
 
     pub(crate) fn waiting(&self) -> u64 {
         self.waiting.len() as u64
     }
 
-    /// What may be claimed. `has_room` says which queues have a free worker. A suspect finds nothing
-    /// beside it, unless what runs takes longer than anybody is to wait for that.
-    pub(crate) fn gate(
+    /// The claimed suspect may still turn out to be to blame.
+    fn is_busy(&self, flight: &Flight) -> bool {
+        let claim = self
+            .last
+            .and_then(|(last, _)| flight.get(last.order.number));
+        claim.is_some_and(|claim| claim.suspect && !claim.lasting)
+    }
+
+    /// Takes the first suspect that may begin now. `has_room` says which queues have a free worker.
+    pub(crate) fn take(
         &mut self,
         now: Steady,
         flight: &Flight,
         has_room: impl Fn(u16) -> bool,
-    ) -> Gate {
-        if let Some((suspect, until)) = self.running {
-            let runs = flight.get(suspect.order.number).is_some();
-            if runs && until.is_some_and(|until| now < until) {
-                return Gate::Shut;
-            }
-            // It has ended, or the pools start again around it.
-            self.end_solitude();
-            if runs {
-                return Gate::Open;
-            }
-            self.running = None;
+    ) -> Option<Suspect> {
+        if self.waiting.is_empty() || self.is_busy(flight) {
+            return None;
         }
-        let mut queues = self.waiting.values().map(|suspect| suspect.queue);
-        let Some(queue) = queues.find(|&queue| has_room(queue)) else {
-            self.clearing = None;
-            return Gate::Open;
-        };
-        let until = *self.clearing.get_or_insert(now.after(self.span));
-        if flight.len() == 0 || now >= until {
-            Gate::Suspect(queue)
-        } else {
-            Gate::Shut
-        }
-    }
-
-    /// Takes the first suspect of a queue: nothing is started beside it from now on, and it is `alone`
-    /// if nothing runs either.
-    pub(crate) fn take(&mut self, queue: u16, now: Steady, alone: bool) -> Option<Suspect> {
-        let mut suspects = self.waiting.values();
-        let suspect = *suspects.find(|suspect| suspect.queue == queue)?;
+        let may_begin = |suspect: &&Suspect| suspect.from <= now && has_room(suspect.queue);
+        let suspect = *self.waiting.values().find(may_begin)?;
         self.waiting.remove(&suspect.order.number);
-        self.running = Some((suspect, Some(now.after(self.span))));
-        self.clearing = None;
-        self.alone = alone;
-        self.changed = true;
+        self.last = Some((suspect, true));
         Some(suspect)
     }
 
     /// The claim of this job came to nothing: a suspect waits again. `false` where it is none.
     pub(crate) fn put_back(&mut self, number: JobNumber) -> bool {
-        let Some((suspect, _)) = self.running.take_if(|(of, _)| of.order.number == number) else {
+        let last = self.last.take_if(|(last, _)| last.order.number == number);
+        let Some((suspect, _)) = last else {
             return false;
         };
-        self.end_solitude();
         self.add(suspect);
         true
     }
 
-    fn end_solitude(&mut self) {
-        self.changed |= std::mem::take(&mut self.alone);
-        if let Some((_, until)) = &mut self.running {
-            *until = None;
+    /// When the next one may begin, where nothing but time is in its way.
+    pub(crate) fn next_due(&self, now: Steady, flight: &Flight) -> Option<Steady> {
+        if self.is_busy(flight) {
+            return None;
         }
-    }
-
-    /// When the pools start again around the one that runs, or the next one is waited for no longer.
-    pub(crate) fn next_due(&self) -> Option<Steady> {
-        let running = self.running.and_then(|(_, until)| until);
-        running.or(self.clearing)
-    }
-
-    pub(crate) fn write(&mut self, batch: &mut Batch) -> Result<(), RowError> {
-        if std::mem::take(&mut self.changed) {
-            match self.running.filter(|_| self.alone) {
-                Some((suspect, _)) => {
-                    let alone = Alone {
-                        opening: self.opening,
-                        job: suspect.order.number,
-                    };
-                    batch.put(Key::ALONE, Encoded::new(&alone)?);
-                }
-                None => batch.delete(Key::ALONE),
-            }
-        }
-        Ok(())
+        let later = self.waiting.values().map(|suspect| suspect.from);
+        later.filter(|from| *from > now).min()
     }
 
     /// The group is not written: a claim that it made never was, and whom it removed is still here.
-    pub(crate) fn roll_back(&mut self, flight: &Flight) {
-        self.changed = true;
+    pub(crate) fn roll_back(&mut self) {
         for suspect in std::mem::take(&mut self.removed) {
             self.add(suspect);
         }
-        if let Some((suspect, _)) = self.running {
-            let number = suspect.order.number;
-            if flight.get(number).is_none() {
-                self.put_back(number);
-            }
+        if let Some((suspect, _)) = self.last.take_if(|(_, now)| *now) {
+            self.add(suspect);
         }
     }
 }

@@ -118,18 +118,14 @@ pub(crate) fn interrupt(
     Ok(())
 }
 
-/// The process died while nothing but this job ran, and not for the first time: nobody starts it
-/// again but an operator.
+/// The process died shortly after this job had begun, time and again: nobody starts it again but an
+/// operator.
 pub(crate) fn park_crashing(
     record: &mut JobRecord,
     interruption: Interruption,
 ) -> Result<(), IllegalEdge> {
-    let ends = record.unclean_ends.saturating_add(1);
-    go(
-        record,
-        Edge::Park,
-        State::Parked(ParkReason::Crashing(ends)),
-    )?;
+    let reason = ParkReason::Crashing(interruption.unclean_ends);
+    go(record, Edge::Park, State::Parked(reason))?;
     note(record, interruption);
     Ok(())
 }
@@ -142,8 +138,8 @@ pub(crate) struct Interruption {
     pub(crate) at: Timestamp,
     /// A worker is known to have begun.
     pub(crate) begun: bool,
-    /// The opening was not shut down in order.
-    pub(crate) unclean: bool,
+    /// At how many unclean ends in a row the job had begun shortly before.
+    pub(crate) unclean_ends: u32,
 }
 
 fn note(record: &mut JobRecord, interruption: Interruption) {
@@ -151,12 +147,10 @@ fn note(record: &mut JobRecord, interruption: Interruption) {
         started,
         at,
         begun,
-        unclean,
+        unclean_ends,
     } = interruption;
     record.interruptions = record.interruptions.saturating_add(1);
-    if unclean {
-        record.unclean_ends = record.unclean_ends.saturating_add(1);
-    }
+    record.unclean_ends = unclean_ends;
     let number = record.attempts.saturating_add(1);
     let end = AttemptEnd::Interrupted { begun };
     let thread = String::new();

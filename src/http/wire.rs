@@ -307,7 +307,7 @@ pub(super) struct Health {
     pub(super) live: bool,
     /// New jobs are accepted: send them here.
     pub(super) ready: bool,
-    /// `working`, `refusing`, `poisoned` or `shutting_down`.
+    /// `working`, `refusing`, `stalled`, `poisoned` or `shutting_down`.
     pub(super) state: String,
     /// Since when, where it is not working.
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -44,6 +44,7 @@ impl Manager {
         after: Option<JobNumber>,
         limit: usize,
     ) -> Result<Page, Error> {
+        self.shared().check_process("list the jobs")?;
         let mut listing = Listing {
             shared: self.shared(),
             state,

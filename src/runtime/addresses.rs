@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::task::Waker;
 
 use jobkeep_store::JobNumber;
@@ -84,6 +84,15 @@ impl Addresses {
                 address.listens = false;
                 wakers.extend(address.waker.take());
             }
+        }
+    }
+
+    /// The same for those who listen for the ends of all jobs but these.
+    pub(super) fn call_others(&mut self, jobs: &BTreeSet<JobNumber>, wakers: &mut Vec<Waker>) {
+        let others = self.listening.keys().filter(|job| !jobs.contains(job));
+        let others: Vec<_> = others.copied().collect();
+        for job in others {
+            self.call(job, wakers);
         }
     }
 

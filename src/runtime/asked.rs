@@ -34,6 +34,7 @@ impl<T> Asked<T> {
 
     /// Blocks until there is an answer. `act` names the call in errors.
     pub(crate) fn wait(self, act: &dyn fmt::Display, inbox: &Inbox) -> Result<T, Error> {
+        inbox.check_process(act)?;
         self.bell.wait(inbox.clock(), None);
         self.answer(act, inbox)
     }
@@ -45,6 +46,9 @@ impl<T> Asked<T> {
         inbox: &Inbox,
         waker: &Waker,
     ) -> Poll<Result<T, Error>> {
+        if let Err(forked) = inbox.check_process(act) {
+            return Poll::Ready(Err(forked));
+        }
         if self.bell.poll(&mut self.seat, waker) {
             Poll::Ready(self.answer(act, inbox))
         } else {

@@ -22,6 +22,7 @@ pub(crate) struct Attending {
 
 impl Attending {
     pub(crate) fn new(shared: &Arc<Shared>, job: JobNumber) -> Result<Self, Error> {
+        shared.check_own_end(job)?;
         let last = Reply::new();
         let address = shared
             .waiters
@@ -44,18 +45,28 @@ impl Attending {
         let Some(shared) = self.shared.upgrade() else {
             return Poll::Ready(self.last_answer(|| Error::shut_down(wait_for(self.job))));
         };
+        if let Err(forked) = shared.check_process(wait_for(self.job)) {
+            return Poll::Ready(Err(forked));
+        }
         let waiters = &shared.waiters;
+        let mut may_end = true;
         let present = match waiters.attend(self.address, self.job, &self.last, waker) {
             Attendance::Wait => return Poll::Pending,
             Attendance::Over => {
                 return Poll::Ready(self.last_answer(|| shared.wait_refused(self.job)));
             }
             Attendance::Look(present) => present,
+            Attendance::LookOnce(present) => {
+                may_end = false;
+                present
+            }
         };
         let found = shared.end(self.job);
         drop(present);
-        let Some(answer) = found.transpose() else {
-            return Poll::Pending;
+        let answer = match found.transpose() {
+            Some(answer) => answer,
+            None if may_end => return Poll::Pending,
+            None => Err(Error::ends_no_more(self.job)),
         };
         waiters.strike_address(self.address);
         Poll::Ready(answer)
@@ -69,7 +80,9 @@ impl Attending {
 
 impl Drop for Attending {
     fn drop(&mut self) {
-        if let Some(shared) = self.shared.upgrade() {
+        if let Some(shared) = self.shared.upgrade()
+            && !shared.is_forked()
+        {
             shared.waiters.strike_address(self.address);
         }
     }

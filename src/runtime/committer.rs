@@ -1,18 +1,18 @@
 //! The only writer of the store.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use jobkeep_store::{JobNumber, RowError, StoreError};
+use jobkeep_store::{JobNumber, QueueStore, RowError, StoreError};
 
 use super::command::{Command, Promise};
 use super::inbox::{Intake, Taken};
 use super::panics;
 use super::pause::Rest;
 use super::recover::{Recovered, Trouble};
-use super::shared::{Shared, Shutdown, StillRunning};
+use super::shared::{Shared, Shutdown};
 use crate::clock::Steady;
-use crate::core::{Engine, Gate, Group};
+use crate::core::{Engine, Group};
 use crate::event::Event;
 use crate::sync::Arc;
 
@@ -82,6 +82,8 @@ impl Committer {
     /// What follows the last turn, which took `taken`: the end in order, or after a failure.
     pub(super) fn finish(mut self, failure: Option<StoreError>, taken: Option<Taken>) {
         let shared = Arc::clone(&self.shared);
+        // A store that panicked has answered too.
+        self.settled.append(&mut shared.health.answered());
         if let Some(cause) = failure {
             let cause = Arc::new(cause);
             let now = shared.clock.now().wall;
@@ -192,38 +194,33 @@ impl Committer {
         let now = self.shared.clock.now();
         let (wall, steady) = self.engine.next_due();
         let wall = wall.map(|due| now.steady.after(due.since(now.wall).min(PIECE)));
-        // Nobody asks the gate during a shutdown: its moment would pass, and wake for ever.
-        let gate = self.engine.gate_due().filter(|_| !self.quiet);
+        // Of no use during a shutdown, whose end is in order: its moment would pass, and wake for ever.
+        let probation = self.engine.probation_due().filter(|_| !self.quiet);
         let rests = self.shared.pools.iter().filter_map(|pool| pool.rest_end());
-        let due = wall.into_iter().chain(steady).chain(gate).chain(rests);
+        let due = wall.into_iter().chain(steady).chain(probation).chain(rests);
         deadlines.chain(due).min()
     }
 
     fn look_at_pools(&mut self) -> Vec<super::pool::View> {
-        let mut numbers = Vec::new();
+        let mut taken = Vec::new();
         let now = self.shared.clock.now().steady;
         let views = self
             .shared
             .pools
             .iter()
-            .map(|pool| pool.look(&mut numbers, now))
+            .map(|pool| pool.look(&mut taken, now))
             .collect();
-        self.engine.mark_taken(&numbers);
+        self.engine.mark_taken(&taken);
         views
     }
 
     fn dispatch(&mut self, views: &[super::pool::View]) {
-        let has_room = |queue| {
+        let suspect = self.engine.claim_suspect(|queue| {
             let view = views.get(usize::from(queue));
             view.is_some_and(|view| view.room > 0)
-        };
-        match self.engine.gate(has_room) {
-            Gate::Open => {}
-            Gate::Suspect(queue) => return self.engine.claim_suspect(queue),
-            Gate::Shut => return,
-        }
+        });
         for (queue, view) in (0..).zip(views) {
-            let mut room = view.room;
+            let mut room = view.room - usize::from(suspect == Some(queue));
             while room > 0 && self.engine.claim(queue) {
                 room -= 1;
             }
@@ -248,7 +245,8 @@ impl Committer {
     pub(super) fn commit(&mut self) -> Result<(), StoreError> {
         let group = self.engine.end_group().map_err(defect)?;
         if self.again || !group.batch.is_empty() {
-            if let Err(cause) = self.shared.store.commit(&group.batch) {
+            let written = self.call_store(|store| store.commit(&group.batch));
+            if let Err(cause) = written {
                 self.failed = Some(group);
                 return Err(cause);
             }
@@ -256,6 +254,16 @@ impl Committer {
         }
         self.happen(group);
         Ok(())
+    }
+
+    /// Calls the store, and lets others see for how long it does not answer.
+    pub(super) fn call_store<T>(&mut self, act: impl FnOnce(&dyn QueueStore) -> T) -> T {
+        let shared = Arc::clone(&self.shared);
+        let settled = std::mem::take(&mut self.settled);
+        shared.health.call(shared.clock.now(), settled);
+        let answer = act(&*shared.store);
+        self.settled = shared.health.answered();
+        answer
     }
 
     /// The group is written: lets happen what it allows.
@@ -288,15 +296,20 @@ impl Committer {
         rung.extend(group.parked.iter().map(|(number, _)| *number));
         self.shared.parked.change(group.parked, &group.released);
         self.shared.waiters.ring(&rung);
+        if self.quiet {
+            self.close_waits();
+        }
         self.ring_rested();
     }
 
-    /// The first step of a shutdown: nothing is claimed any more, and what no worker has taken goes
-    /// back untouched. Workers end when they are done with what they have.
+    /// The first step of a shutdown: nothing is claimed any more, what no worker has taken goes back
+    /// untouched, and the next commit says that this is an end in order. Workers end when they are done
+    /// with what they have.
     fn quieten(&mut self) {
         if std::mem::replace(&mut self.quiet, true) {
             return;
         }
+        self.engine.close();
         if let Some(trouble) = &mut self.trouble {
             trouble.retry_at = Steady::default();
         }
@@ -306,6 +319,14 @@ impl Committer {
                 self.report.handed_back += 1;
             }
         }
+        self.close_waits();
+    }
+
+    /// During a shutdown: nobody waits for a job that does not run.
+    fn close_waits(&self) {
+        self.shared
+            .waiters
+            .close_to(self.engine.claimed_jobs().collect());
     }
 
     /// The last worker has ended, and its settlement is durable; or nobody waits for workers.
@@ -322,13 +343,13 @@ impl Committer {
         }
     }
 
-    /// Writes that the opening ends in order, where jobs still run. Where the store refuses, they count
-    /// as interrupted by an unclean end, as any that it could not write.
+    /// Writes what is known of the jobs that still run, and that the opening ends in order, where a store
+    /// that refused has not taken that yet. Where it refuses still, they count as interrupted by an unclean
+    /// end.
     fn close(&mut self) {
+        self.engine.close();
         self.look_at_pools();
-        if self.engine.close().is_ok() {
-            let _ = self.commit();
-        }
+        let _ = self.commit();
     }
 
     /// The last steps: nobody waits in vain, and the store is free for its next owner.
@@ -340,7 +361,7 @@ impl Committer {
         let look = |job| self.shared.last_look(job);
         self.shared.waiters.dismiss(&self.shared.clock, look);
         // A store that cannot end in order has said so by its commits, or has lost nothing.
-        drop(self.shared.store.close());
+        drop(self.call_store(QueueStore::close));
         if let Some(observing) = &self.shared.observing {
             observing.end();
         }
@@ -352,22 +373,15 @@ impl Committer {
     fn account(&mut self) {
         // They have stopped: nothing is taken any more that this does not show.
         self.look_at_pools();
-        let (shared, now) = (&self.shared, self.shared.clock.now().wall);
-        let mut running: BTreeMap<_, _> = BTreeMap::new();
-        for pool in &shared.pools {
-            running.extend(pool.give_up_all(|job, thread| {
-                shared.enter_stuck(&pool.queue, job, thread, now);
-            }));
-        }
-        let lost = self
-            .engine
-            .taken_jobs()
-            .filter(|job| !running.contains_key(job));
+        let running = self.shared.give_up_running(self.shared.clock.now().wall);
+        let runs = |job: &JobNumber| {
+            running
+                .binary_search_by_key(job, |running| running.job)
+                .is_ok()
+        };
+        let lost = self.engine.taken_jobs().filter(|job| !runs(job));
         self.report.unrecorded.extend(lost);
-        let still_running = running
-            .into_iter()
-            .map(|(job, thread)| StillRunning { job, thread });
-        self.report.still_running.extend(still_running);
+        self.report.still_running.extend(running);
         self.report.unrecorded.sort_unstable();
         self.report.unrecorded.dedup();
     }

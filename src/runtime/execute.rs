@@ -232,7 +232,9 @@ fn run(
     let codec = hand.record.codec;
     let context = Context::new(Arc::clone(running), Arc::clone(shared) as _, hand);
     // What an encoder, a decoder or an error of the job's throws is the job's panic too.
-    let ran = panics::catch(|| classify(shared, handler.run(codec, payload, &context)));
+    let ran = panics::run_job(running.number, || {
+        classify(shared, handler.run(codec, payload, &context))
+    });
     let outcome = ran.unwrap_or_else(|panics::Caught { message, location }| Outcome::Panicked {
         message,
         location,

@@ -7,6 +7,7 @@ use jobkeep_store::{JobNumber, StoreError};
 use super::asked::Asked;
 use super::bell::Bell;
 use super::command::{Command, Reply};
+use super::process::OwnProcess;
 use super::signal::{Signal, Woken};
 use crate::Error;
 use crate::clock::{Clock, Steady, Wake};
@@ -70,6 +71,7 @@ pub(crate) struct Inbox {
     room: Signal,
     bound: usize,
     clock: Clock,
+    pub(super) process: OwnProcess,
 }
 
 /// Commands taken together. Their callers' bell rings when this is dropped, whatever became of them.
@@ -124,6 +126,7 @@ impl Inbox {
             room: Signal::default(),
             bound,
             clock: clock.clone(),
+            process: OwnProcess::new(),
         });
         clock.tell(&inbox);
         inbox
@@ -176,6 +179,14 @@ impl Inbox {
             .map(|_| ())
     }
 
+    /// Refuses what is asked in a process without the committer.
+    pub(super) fn check_process(&self, act: &dyn fmt::Display) -> Result<(), Error> {
+        if self.process.is_forked() {
+            return Err(Error::forked(act));
+        }
+        Ok(())
+    }
+
     fn push(
         &self,
         act: &dyn fmt::Display,
@@ -183,6 +194,7 @@ impl Inbox {
         when_full: WhenFull,
         haste: Haste,
     ) -> Result<(Arc<Bell>, JobNumber), Error> {
+        self.check_process(act)?;
         let from_worker =
             command.is_said_by_workers() || matches!(command, Command::Checkpoint { .. });
         let weight = command.weight();
@@ -282,6 +294,16 @@ impl Inbox {
 
     pub(super) fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// The jobs whose ends wait here.
+    pub(super) fn settled(&self) -> Vec<JobNumber> {
+        let state = self.state.lock();
+        let ends = state.commands.iter().filter_map(|command| match command {
+            Command::Settle(settlement) => Some(settlement.number),
+            _ => None,
+        });
+        ends.collect()
     }
 
     /// Nothing waits to be taken.

@@ -32,7 +32,7 @@ pub(crate) fn run_next(shared: &Arc<Shared>, pool: &Pool) -> Result<Option<JobNu
     let mut lent = Lent::new(shared, pool);
     turn()?;
     let name: Arc<str> = thread::current().name().unwrap_or_default().into();
-    let Some((handed, running)) = pool.try_next(&name) else {
+    let Some((handed, running)) = pool.try_next(&name, &shared.clock) else {
         return Ok(None);
     };
     let number = handed.order.number;

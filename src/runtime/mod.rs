@@ -29,12 +29,16 @@ mod parked;
 mod pause;
 mod pool;
 mod prepare;
+mod process;
 mod prune;
 mod push;
 mod read;
 mod recover;
+mod rings;
 mod shared;
 mod signal;
+#[cfg(all(unix, feature = "signals"))]
+mod signals;
 #[cfg(feature = "testing")]
 pub(crate) mod simulation;
 mod start;

@@ -5,13 +5,16 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
 
-use jobkeep_store::OpeningTag;
+use jobkeep_store::{JobNumber, OpeningTag};
 
 use crate::sync;
 
 sync::thread_local! {
     /// The manager that this thread belongs to.
     static OWNER: Cell<Option<OpeningTag>> = const { Cell::new(None) };
+
+    /// The job of that manager's store that it runs.
+    static JOB: Cell<Option<JobNumber>> = const { Cell::new(None) };
 }
 
 thread_local! {
@@ -32,6 +35,19 @@ pub(super) fn lend_this_thread(owner: Option<OpeningTag>) -> Option<OpeningTag> 
 /// The present thread is one of this manager's: it must never wait for that manager's end.
 pub(crate) fn is_own_thread(manager: OpeningTag) -> bool {
     owner() == Some(manager)
+}
+
+/// Runs a job of this thread's manager, whose panics are caught.
+pub(super) fn run_job<T>(job: JobNumber, run: impl FnOnce() -> T) -> Result<T, Caught> {
+    let before = JOB.with(|present| present.replace(Some(job)));
+    let ran = catch(run);
+    JOB.with(|present| present.set(before));
+    ran
+}
+
+/// The job of this manager's store that the present thread runs.
+pub(super) fn job_here(manager: OpeningTag) -> Option<JobNumber> {
+    JOB.with(Cell::get).filter(|_| is_own_thread(manager))
 }
 
 fn owner() -> Option<OpeningTag> {

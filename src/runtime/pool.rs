@@ -49,8 +49,8 @@ pub(super) struct State {
     shelf: BTreeMap<Order, Handed>,
     /// How many there were on the shelf after the last hand-over.
     filled: usize,
-    /// Taken since the committer last looked.
-    taken: Vec<JobNumber>,
+    /// Taken since the committer last looked, and when.
+    taken: Vec<(JobNumber, Steady)>,
     /// On a worker now.
     running: HashMap<JobNumber, OnWorker>,
     /// Workers without a job, asleep or not.
@@ -129,7 +129,7 @@ impl State {
     }
 
     /// A worker takes the first job off the shelf.
-    fn take(&mut self, thread: &Arc<str>) -> Option<(Handed, Arc<Running>)> {
+    fn take(&mut self, thread: &Arc<str>, now: Steady) -> Option<(Handed, Arc<Running>)> {
         let (order, handed) = self.shelf.pop_first()?;
         let running = Arc::new(Running::new(order.number));
         let on_worker = OnWorker {
@@ -138,7 +138,7 @@ impl State {
             stuck: false,
         };
         self.idle -= 1;
-        self.taken.push(order.number);
+        self.taken.push((order.number, now));
         self.running.insert(order.number, on_worker);
         Some((handed, running))
     }
@@ -179,7 +179,7 @@ impl Pool {
     /// Looks at the pool: what was taken since the last look is added to `taken`. The room is the
     /// free workers plus twice what the pool finished since then, so that small jobs flow and long
     /// ones are not hoarded, less what is on the shelf. There is none while the queue rests.
-    pub(crate) fn look(&self, taken: &mut Vec<JobNumber>, now: Steady) -> View {
+    pub(crate) fn look(&self, taken: &mut Vec<(JobNumber, Steady)>, now: Steady) -> View {
         let mut state = self.state.lock();
         taken.append(&mut state.taken);
         let ahead = (2 * std::mem::take(&mut state.finished)).min(self.hand_over);
@@ -378,7 +378,7 @@ impl Pool {
             }
             let rest = state.outage.rest(clock);
             if rest.is_none()
-                && let Some(job) = state.take(thread)
+                && let Some(job) = state.take(thread, clock.now().steady)
             {
                 return Some(job);
             }
@@ -408,12 +408,16 @@ impl Pool {
 
     /// The next job for a lent thread, without waiting for one.
     #[cfg(feature = "testing")]
-    pub(crate) fn try_next(&self, thread: &Arc<str>) -> Option<(Handed, Arc<Running>)> {
+    pub(crate) fn try_next(
+        &self,
+        thread: &Arc<str>,
+        clock: &Clock,
+    ) -> Option<(Handed, Arc<Running>)> {
         let mut state = self.state.lock();
         if state.stopping {
             return None;
         }
-        state.take(thread)
+        state.take(thread, clock.now().steady)
     }
 
     /// A worker is free, and no job was handed over to it.
@@ -436,6 +440,14 @@ impl Pool {
             .get(&number)
             .filter(|on| !on.stuck)
             .map(|on| Arc::clone(&on.running))
+    }
+
+    /// How many threads can run its jobs. None of a pool without threads of its own counts as unable.
+    pub(super) fn able(&self) -> usize {
+        match self.workers {
+            0 => usize::MAX,
+            _ => self.state.lock().able,
+        }
     }
 
     /// Tells a running job that somebody wants it cancelled.

@@ -76,12 +76,11 @@ impl Committer {
 
     /// Opens the store anew, and learns from it what became of the group.
     fn has_taken_effect(
-        &self,
+        &mut self,
         failed: Option<&Group>,
         cause: &StoreError,
     ) -> Result<bool, StoreError> {
-        let store = &self.shared.store;
-        let opened = store.reopen().and_then(|()| store.identity());
+        let opened = self.call_store(|store| store.reopen().and_then(|()| store.identity()));
         let fence = opened.map_err(|why| self.lost(cause, why))?.fence;
         if fence == Some(self.engine.fence()) {
             return Ok(false);

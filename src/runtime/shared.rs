@@ -1,6 +1,6 @@
 //! What callers, workers and the committer have in common.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::ControlFlow;
 use std::thread::JoinHandle;
@@ -13,10 +13,12 @@ use jobkeep_store::{
 use super::executors::{Executors, keep};
 use super::health::HealthBoard;
 use super::inbox::Inbox;
+use super::living;
 use super::lost::Lost;
 use super::observe::Observing;
 use super::parked::ParkedBoard;
 use super::pool::Pool;
+use super::rings::Rings;
 use super::signal::{Signal, Woken};
 use super::waiters::Waiters;
 use crate::clock::{Clock, Now, Steady, Wake};
@@ -38,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) pools: Vec<Arc<Pool>>,
     pub(crate) executors: Arc<Executors>,
     pub(crate) waiters: Waiters,
+    pub(super) rings: Rings,
     pub(crate) parked: ParkedBoard,
     pub(crate) health: HealthBoard,
     pub(crate) lost: Lost,
@@ -182,6 +185,10 @@ pub struct Shutdown {
     pub still_running: Vec<StillRunning>,
     /// Jobs that ran to an end that could not be recorded. The next opening finds them interrupted.
     pub unrecorded: Vec<JobNumber>,
+    /// Since when the store has not answered, where it does not. Then what is reported is what is known
+    /// without it: the ends of [unrecorded](Self::unrecorded) jobs are in the store if it still writes them.
+    /// It is closed, and free for another owner, once it answers.
+    pub stalled: Option<Timestamp>,
 }
 
 /// A job whose thread had not returned.
@@ -212,6 +219,8 @@ pub(crate) struct Ending {
 #[derive(Debug, Default)]
 struct EndState {
     report: Option<Shutdown>,
+    /// Somebody has read it.
+    read: bool,
     committer: Option<JoinHandle<()>>,
     workers: Vec<JoinHandle<()>>,
 }
@@ -247,6 +256,25 @@ impl Ending {
         }
     }
 
+    /// The committer's last word for those who shut down: the first of them may come long after it, and then
+    /// hears of no thread that has returned since. `is_left` says whether that of a job has not.
+    fn read(&self, is_left: impl Fn(JobNumber) -> bool) -> Shutdown {
+        let mut state = self.state.lock();
+        let is_first = !std::mem::replace(&mut state.read, true);
+        let Some(report) = &mut state.report else {
+            return Shutdown::default();
+        };
+        if is_first {
+            let returned = |running: &mut StillRunning| !is_left(running.job);
+            let returned = report.still_running.extract_if(.., returned);
+            report
+                .unrecorded
+                .extend(returned.map(|running| running.job));
+            report.unrecorded.sort_unstable();
+        }
+        report.clone()
+    }
+
     /// Joins the threads that have ended or are about to; those still at a job are left to it.
     pub(crate) fn join(&self, still_running: &[StillRunning]) {
         let (committer, workers) = {
@@ -271,5 +299,55 @@ impl Ending {
 impl Wake for Ending {
     fn wake(&self) {
         self.over.wake_from(&self.state);
+    }
+}
+
+/// The end of a manager, for those who shut it down.
+impl Shared {
+    /// Waits for the committer's last word; `false` where the store does not answer it.
+    pub(crate) fn has_ended_unless_stalled(&self) -> bool {
+        loop {
+            let patience = self.health.patience(self.clock.now());
+            if self.ending.wait(&self.clock, Some(patience)).is_some() {
+                return true;
+            }
+            if self.health.stalled(self.clock.now()).is_some() {
+                return false;
+            }
+        }
+    }
+
+    pub(crate) fn last_word(&self) -> Shutdown {
+        let store = self.origin.store;
+        self.ending.read(|job| living::has((store, job)))
+    }
+
+    /// What is known of the end while the committer waits for the store.
+    pub(crate) fn stalled_report(&self) -> Shutdown {
+        let now = self.clock.now();
+        let mut unrecorded = self.health.unwritten();
+        unrecorded.extend(self.inbox.settled());
+        unrecorded.sort_unstable();
+        unrecorded.dedup();
+        Shutdown {
+            still_running: self.give_up_running(now.wall),
+            unrecorded,
+            stalled: self.health.stalled(now),
+            ..Shutdown::default()
+        }
+    }
+
+    /// Gives up all jobs that still run, and names them in their order.
+    pub(super) fn give_up_running(&self, now: Timestamp) -> Vec<StillRunning> {
+        let mut running: BTreeMap<_, _> = BTreeMap::new();
+        for pool in &self.pools {
+            running.extend(pool.give_up_all(|job, thread| {
+                self.enter_stuck(&pool.queue, job, thread, now);
+            }));
+        }
+        let running = running.into_iter();
+        running
+            .map(|(job, thread)| StillRunning { job, thread })
+            .collect()
     }
 }

@@ -174,7 +174,7 @@ impl Process {
 
     /// It takes everything: the store does not refuse.
     pub fn works(&self) -> bool {
-        self.lives() && self.shared.health.show() == super::Health::Working
+        self.lives() && self.shared.health.show(self.shared.clock.now()) == super::Health::Working
     }
 
     /// In how many milliseconds the committer wakes by itself.
@@ -224,7 +224,7 @@ impl Process {
     /// A worker of this queue takes the next job off the shelf and begins.
     pub fn take(&self, queue: usize) -> Option<Attempt> {
         let pool = self.shared.pools.get(queue)?;
-        let (handed, running) = pool.try_next(&"simulated".into())?;
+        let (handed, running) = pool.try_next(&"simulated".into(), &self.shared.clock)?;
         let token = handed.token;
         let begun = execute::begin(&self.shared, handed, &running);
         Some(Attempt {

@@ -6,9 +6,9 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use jobkeep_store::{
-    Alone, Closing, Durability, InFlight, JobNumber, JobRecord, Key, Opening, OpeningTag,
-    ParkReason, Place, QueueStore, RowError, Secret, Space, StoreError, StoreId, Timestamp,
-    get_typed, open_row,
+    Closing, Durability, InFlight, JobNumber, JobRecord, Key, Opening, OpeningTag, ParkReason,
+    Place, QueueStore, RowError, Secret, Space, StoreError, StoreId, Timestamp, get_typed,
+    open_row,
 };
 
 use super::command::Command;
@@ -20,7 +20,10 @@ use super::living::{stuck_in, watch};
 use super::lost::Lost;
 use super::parked::ParkedBoard;
 use super::pool::{Done, Pool};
+use super::rings::Rings;
 use super::shared::Shared;
+#[cfg(all(unix, feature = "signals"))]
+use super::signals;
 use super::waiters::Waiters;
 use super::{execute, foreign, panics};
 use crate::clock::{Clock, Now};
@@ -51,6 +54,9 @@ pub struct Recovery {
     pub waiting: u64,
     /// Jobs that the last process had in flight when it ended: they run again.
     pub interrupted: u64,
+    /// Those of them that are suspected of having ended the process: they are
+    /// [held back](crate::Builder::probation) for a while.
+    pub suspects: u64,
     /// Rows that did not match their checksum: set aside with their bytes.
     pub damaged: u64,
     /// Jobs that cannot run here, by why. Those whose payloads did not decode so far are tried once more,
@@ -98,7 +104,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<(Arc<Shared>, Recovery), Error> 
     panics::watch();
     let observer = parts.observer.take();
     let (shared, engine, recovery) = take_over(parts, observer.is_some())?;
-    start_threads(&shared, engine, observer).map_err(|cause| Error::host(ACT, cause))?;
+    start_threads(&shared, engine, observer)?;
     Ok((shared, recovery))
 }
 
@@ -167,6 +173,7 @@ pub(super) fn take_over(
         resources,
         pools,
         waiters: Waiters::default(),
+        rings: Rings::default(),
         parked: ParkedBoard::default(),
         health: HealthBoard::default(),
         lost: Lost::default(),
@@ -285,13 +292,15 @@ impl Opener<'_> {
         if let Some(end) = end {
             self.interrupt(&mut engine, rules, &end, &mut findings)?;
         }
+        findings.recovery.suspects = engine.suspects();
         let mut openings = Vec::new();
         self.each(Space::Openings, |key, row| {
             let opening: Opening = open_row(key, row)?;
             openings.push((JobNumber(key.number), opening.tag));
             Ok(())
         })?;
-        let group = engine.end_group().map_err(row_failed)?;
+        let mut group = engine.end_group().map_err(row_failed)?;
+        findings.events.append(&mut group.events);
         self.store.commit(&group.batch)?;
         engine.committed(group.batch.fence());
         let first = engine.first_number();
@@ -391,12 +400,8 @@ impl Opener<'_> {
             return Ok(None);
         };
         let closing = get_typed::<Closing>(self.store, Key::CLOSING)?;
-        let alone = get_typed::<Alone>(self.store, Key::ALONE)?;
         Ok(Some(UncleanEnd {
             in_order: closing.is_some_and(|closing| closing.opening == in_flight.opening),
-            alone: alone
-                .filter(|alone| alone.opening == in_flight.opening)
-                .map(|alone| alone.job),
             in_flight,
         }))
     }
@@ -422,18 +427,24 @@ fn start_threads(
     shared: &Arc<Shared>,
     engine: Engine,
     observer: Option<Box<dyn Observer>>,
-) -> std::io::Result<()> {
+) -> Result<(), Error> {
     let guard = HalfStarted(Some(shared));
     if let (Some(observing), Some(observer)) = (&shared.observing, observer) {
-        observing.start(observer, &shared.clock, shared.origin.opening)?;
+        let started = observing.start(observer, &shared.clock, shared.origin.opening);
+        started.map_err(|cause| not_started("the observer's thread", &cause))?;
     }
     let mut workers = Vec::new();
     for pool in &shared.pools {
         for place in 1..=pool.workers {
-            workers.push(start_worker(shared, pool, place, work)?);
+            let worker = start_worker(shared, pool, place, work);
+            workers.push(worker.map_err(|cause| {
+                let thread = format!("thread `{}`", worker_name(pool, place));
+                not_started(&thread, &cause)
+            })?);
         }
     }
-    foreign::start(shared)?;
+    let executors = foreign::start(shared);
+    executors.map_err(|cause| not_started("the threads of `Builder::executors`", &cause))?;
     let committer = Committer::new(engine, Arc::clone(shared));
     let manager = shared.origin.opening;
     let committer = Builder::new()
@@ -441,10 +452,32 @@ fn start_threads(
         .spawn(move || {
             panics::own_this_thread(manager);
             committer.run();
-        })?;
+        })
+        .map_err(|cause| not_started("thread `jobkeep-committer`", &cause))?;
     shared.ending.keep_threads(committer, workers);
     guard.disarm();
+    #[cfg(all(unix, feature = "signals"))]
+    if let Some(grace) = shared.config.signal_grace
+        && let Err(cause) = signals::end_on_signals(shared, grace)
+    {
+        shared.shut_down(Duration::ZERO);
+        return Err(not_started("thread `jobkeep-signals`", &cause));
+    }
     Ok(())
+}
+
+fn not_started(thread: &str, cause: &std::io::Error) -> Error {
+    Error::host(
+        ACT,
+        format_args!(
+            "the system does not start {thread}: {cause}: allow the process more threads or memory, or \
+             have queues with fewer workers"
+        ),
+    )
+}
+
+fn worker_name(pool: &Pool, place: usize) -> String {
+    format!("{}-worker-{place}", pool.queue)
 }
 
 /// Starts a thread that stands in for a stuck one of the pool.
@@ -471,7 +504,7 @@ fn start_worker(
     act: impl FnOnce(&Arc<Shared>, &Pool) + Send + 'static,
 ) -> std::io::Result<JoinHandle<()>> {
     let (shared, pool) = (Arc::clone(shared), Arc::clone(pool));
-    let name = format!("{}-worker-{place}", pool.queue);
+    let name = worker_name(&pool, place);
     pool.thread_started();
     let ended = Arc::clone(&pool);
     let spawned = Builder::new().name(name).spawn(move || {

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::task::Waker;
 
 use jobkeep_store::JobNumber;
@@ -20,6 +20,9 @@ use crate::sync::{Arc, Mutex, MutexGuard};
 /// 3. When nothing will end any more, it rings for everybody, and closes the store only when all of
 ///    them have looked a last time and are gone.
 ///
+/// 4. From the beginning of a shutdown on only what runs can end. Whoever waits for another job is rung for,
+///    looks a last time, and is gone; one that comes later finds its bell rung.
+///
 /// All pass through the mutex, so that either the waiter sees the end or the committer sees the
 /// waiter.
 ///
@@ -30,8 +33,8 @@ use crate::sync::{Arc, Mutex, MutexGuard};
 ///    then it looks whether the job has finished, and is no longer present. That takes a moment, so
 ///    the committer may wait for it.
 /// 3. Polled while it waits to be called, it only exchanges its waker.
-/// 4. The committer makes a job's end durable, and then calls those whose wakers are left for it.
-///    Their addresses stay.
+/// 4. The committer makes a job's end durable, and then calls those whose wakers are left for it, as it does
+///    at the beginning of a shutdown those whose jobs do not run. Their addresses stay.
 /// 5. When nothing will end any more, the committer looks a last time for every address that is
 ///    left, leaves what it found there, and calls. It does so under the mutex: a future that finds
 ///    all to be over finds its answer too, and looks no more.
@@ -48,8 +51,18 @@ struct State {
     /// Registered, rung or not.
     present: usize,
     addresses: Addresses,
+    /// The manager shuts down, and no other job can end than these.
+    running: Option<BTreeSet<JobNumber>>,
     /// The committer has ended: nothing will finish any more.
     over: bool,
+}
+
+impl State {
+    fn may_end(&self, job: JobNumber) -> bool {
+        self.running
+            .as_ref()
+            .is_none_or(|running| running.contains(&job))
+    }
 }
 
 /// Somebody for whom the store is kept open, until this is dropped.
@@ -69,6 +82,8 @@ pub(crate) enum Attendance<'a> {
     Wait,
     /// Look whether the job has finished, and where it has not, wait to be called.
     Look(Present<'a>),
+    /// Look whether the job has finished: where it has not, it will not.
+    LookOnce(Present<'a>),
     /// Take the answer that was left.
     Over,
 }
@@ -109,7 +124,11 @@ impl Waiters {
         if state.over {
             return None;
         }
-        state.by_job.entry(job).or_default().push(Arc::clone(&bell));
+        if state.may_end(job) {
+            state.by_job.entry(job).or_default().push(Arc::clone(&bell));
+        } else {
+            bell.ring();
+        }
         state.present += 1;
         Some(Waiting {
             waiters: self,
@@ -136,6 +155,11 @@ impl Waiters {
         let mut state = self.state.lock();
         if state.over {
             return Attendance::Over;
+        }
+        if !state.may_end(job) {
+            state.present += 1;
+            drop(state);
+            return Attendance::LookOnce(Present(self));
         }
         let left = state.addresses.listen(id, job, last, waker);
         state.present += usize::from(!left.listened);
@@ -171,6 +195,26 @@ impl Waiters {
         }
         drop(state);
         wakers::wake(wakers);
+    }
+
+    /// The manager shuts down: sends everybody away who waits for another job than these.
+    pub(crate) fn close_to(&self, running: BTreeSet<JobNumber>) {
+        let mut wakers = Vec::new();
+        let mut state = self.state.lock();
+        for (_, bells) in state.by_job.extract_if(|job, _| !running.contains(job)) {
+            for bell in bells {
+                bell.ring();
+            }
+        }
+        state.addresses.call_others(&running, &mut wakers);
+        state.running = Some(running);
+        drop(state);
+        wakers::wake(wakers);
+    }
+
+    /// The job may still end: unless the manager shuts down, and it does not run.
+    pub(crate) fn may_end(&self, job: JobNumber) -> bool {
+        self.state.lock().may_end(job)
     }
 
     /// Nothing will end any more: sends everybody away, and returns when they are gone. `look` is the

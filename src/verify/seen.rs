@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use jobkeep_store::{
-    Alone, Closing, Damaged, Expiring, ExpiringKeys, Fence, InFlight, JobNumber, JobRecord, Kept,
-    Key, Opening, Paused, QueueStore, RowError, Secret, Space, StateKind, StoreError, StoreId,
+    Closing, Damaged, Expiring, ExpiringKeys, Fence, InFlight, JobNumber, JobRecord, Kept, Key,
+    Opening, Paused, QueueStore, RowError, Secret, Space, StateKind, StoreError, StoreId,
     Timestamp, Totals, UniqueRow, Withdrawn, open_row,
 };
 
@@ -151,9 +151,6 @@ impl Seen {
             Key::IN_FLIGHT => self.in_flight = Some(open_row(key, row)?),
             Key::TOTALS => self.totals = Some(open_row(key, row)?),
             Key::PAUSED => self.paused = open_row(key, row)?,
-            Key::ALONE => {
-                open_row::<Alone>(key, row)?;
-            }
             Key::CLOSING => {
                 open_row::<Closing>(key, row)?;
             }

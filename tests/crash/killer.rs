@@ -18,7 +18,7 @@ pub(crate) enum Aim {
     Run,
     /// When the n-th acknowledgement has been written down.
     Acknowledgement,
-    /// When a job runs that does not end. Three of them in a row find a suspect, alone.
+    /// When a job runs that does not end. Three of them in a row find suspects.
     Hold,
     /// When the store is about to be opened.
     Open,
@@ -103,7 +103,7 @@ pub(crate) fn kill(home: &Home, number: u32, aim: Aim, dice: &mut Dice) -> Fell 
         number,
         seed: dice.next(),
         stand: stand(aim, dice),
-        // Otherwise only where nobody is suspected: a suspect would keep all others waiting.
+        // Otherwise only where nobody is suspected.
         holds: aim == Aim::Hold || home.prunes && (aim == Aim::Shutdown || dice.below(4) == 0),
         stops_after: (aim == Aim::Shutdown).then(|| 1 + dice.below(30)),
         grace_s: [0, 60][dice.below(2)],

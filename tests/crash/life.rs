@@ -82,7 +82,11 @@ impl Home {
             let retention = Retention::keep_all().at_most(30);
             builder.retention(retention).probation(Duration::ZERO)
         } else {
-            builder.retention(Retention::keep_all())
+            // Short, because lives are.
+            let probation = Duration::from_millis(100);
+            builder
+                .retention(Retention::keep_all())
+                .probation(probation)
         };
         let ledger = Ledger {
             lines: Arc::new(Lines::at(&self.ledger())),
@@ -134,7 +138,7 @@ pub(crate) fn live(life: &str) {
     });
 }
 
-/// Those beside which the process died alone.
+/// Those beside which processes had died.
 pub(crate) fn parked(manager: &Manager) -> Vec<Receipt> {
     let page = manager.jobs(StateKind::Parked, None, 10_000).unwrap();
     page.jobs()

@@ -18,7 +18,7 @@ pub(crate) struct Falls {
     pruning: usize,
     paused: usize,
     late: usize,
-    /// Jobs beside which the process had died alone.
+    /// Jobs beside which processes had died.
     parked: usize,
 }
 

@@ -1,12 +1,16 @@
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::scope;
 use std::time::Duration;
 
 use jobkeep::testing::ManualClock;
-use jobkeep::{Enqueue, Error, Job, JobError, NewJob, Reason, StateKind};
+use jobkeep::{
+    Builder, Enqueue, Error, Job, JobError, Manager, NewJob, Queue, Reason, Receipt, StateKind,
+    WeakManager,
+};
 use serde::{Deserialize, Serialize};
 
+use crate::executor;
 use crate::place::{
     Door, HOUR, PATIENCE, Place, SECOND, Work, one_worker, succeeding, through, work,
 };
@@ -82,25 +86,121 @@ pub(crate) fn everybody_who_waits_gets_the_end(place: &dyn Place) {
     assert_eq!(done.into_output().unwrap(), "a done");
 }
 
-pub(crate) fn a_job_waits_for_another(place: &dyn Place) {
-    let own: Arc<Mutex<Option<jobkeep::Manager>>> = Arc::default();
+/// A manager whose jobs of type `Outer` have it, and wait.
+fn with_outer(
+    builder: Builder,
+    run: impl Fn(&Manager, &Outer) -> Result<String, JobError> + Send + Sync + 'static,
+) -> Manager {
+    let own = Arc::new(OnceLock::<WeakManager>::new());
     let inside = Arc::clone(&own);
-    let manager = succeeding(one_worker(place).queue(jobkeep::Queue::new("outer").workers(1)))
-        .handle::<Outer>(move |_, _| {
-            let manager = inside.lock().unwrap().take().unwrap();
-            let receipt = manager.enqueue(work("inner"))?;
-            Ok(manager.wait(&receipt, PATIENCE)?.into_output()?)
+    let manager = succeeding(builder)
+        .handle::<Outer>(move |outer, _| {
+            let manager = inside.wait().upgrade().unwrap();
+            run(&manager, outer)
         })
         .start()
         .unwrap();
-    *own.lock().unwrap() = Some(manager.clone());
-    let receipt = manager.enqueue(NewJob::new(Outer).queue("outer")).unwrap();
+    own.set(manager.downgrade()).unwrap();
+    manager
+}
+
+/// Has a job of type `Work` run in this queue, and waits for it.
+fn run_inner(manager: &Manager, queue: &str) -> Result<String, JobError> {
+    let receipt = manager.enqueue(NewJob::new(work("inner")).queue(queue))?;
+    match manager.wait(&receipt, HOUR) {
+        Ok(done) => Ok(done.into_output()?),
+        Err(error) if error.is_deadlock() => Ok(error.to_string()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn outer(queue: &str) -> NewJob<Outer> {
+    NewJob::new(Outer {
+        inner: queue.into(),
+    })
+}
+
+pub(crate) fn a_job_waits_for_another(place: &dyn Place) {
+    let builder = one_worker(place).queue(Queue::new("outer").workers(1));
+    let manager = with_outer(builder, |manager, outer| run_inner(manager, &outer.inner));
+    let receipt = manager.enqueue(outer("default").queue("outer")).unwrap();
     let done = manager.wait(&receipt, PATIENCE).unwrap();
     assert_eq!(done.into_output().unwrap(), "inner done");
 }
 
+pub(crate) fn a_job_waits_for_one_that_runs_beside_it(place: &dyn Place) {
+    let builder = Manager::builder(place.open()).queue(Queue::new("default").workers(2));
+    let manager = with_outer(builder, |manager, outer| run_inner(manager, &outer.inner));
+    for _ in 0..50 {
+        let receipt = manager.enqueue(outer("default")).unwrap();
+        let done = manager.wait(&receipt, PATIENCE).unwrap();
+        assert_eq!(done.into_output().unwrap(), "inner done");
+    }
+}
+
+pub(crate) fn a_job_that_waits_for_itself_is_refused(place: &dyn Place) {
+    let own = Arc::new(OnceLock::<Receipt<Outer>>::new());
+    let inside = Arc::clone(&own);
+    let manager = with_outer(one_worker(place), move |manager, _| {
+        let own = inside.wait();
+        assert!(manager.completed(own)?.is_none());
+        let awaited = executor::block_on(manager.finished(own)).unwrap_err();
+        let error = manager.wait(own, HOUR).unwrap_err();
+        assert!(error.is_deadlock() && awaited.is_deadlock());
+        assert_eq!(awaited.to_string(), error.to_string());
+        Ok(error.to_string())
+    });
+    own.set(manager.enqueue(outer("default")).unwrap()).unwrap();
+    let done = manager.wait(own.get().unwrap(), PATIENCE).unwrap();
+    assert_eq!(
+        done.into_output().unwrap(),
+        "wait for job 1: it is the job that waits, and would wait for its own end"
+    );
+}
+
+pub(crate) fn a_job_that_waits_where_no_worker_is_left_is_refused(place: &dyn Place) {
+    let manager = with_outer(one_worker(place), |manager, outer| {
+        run_inner(manager, &outer.inner)
+    });
+    let receipt = manager.enqueue(outer("default")).unwrap();
+    let done = manager.wait(&receipt, PATIENCE).unwrap();
+    assert_eq!(
+        done.into_output().unwrap(),
+        "wait for job 2 in job 1: every worker of queue `default` has a job that waits so, and none is \
+         left to run it: give awaited jobs a queue of their own, or queue the job with \
+         `Context::enqueue` and do not wait"
+    );
+}
+
+pub(crate) fn jobs_of_two_queues_that_wait_for_each_other_are_refused(place: &dyn Place) {
+    let (door, builder) = (Door::new(), one_worker(place));
+    let inside = door.clone();
+    let builder = builder.queue(Queue::new("other").workers(1));
+    let manager = with_outer(builder, move |manager, outer| {
+        inside.enter("outer");
+        run_inner(manager, &outer.inner)
+    });
+    let receipts = [
+        manager.enqueue(outer("other")).unwrap(),
+        manager.enqueue(outer("default").queue("other")).unwrap(),
+    ];
+    door.arrived();
+    door.arrived();
+    door.open(2);
+    let ends = receipts.map(|receipt| manager.wait(&receipt, PATIENCE).unwrap());
+    let said = ends.map(|done| done.into_output().unwrap());
+    let refused = |said: &String| said.contains("every worker of queue");
+    assert!(said.iter().any(refused), "{said:?}");
+    while manager.counts().unwrap().succeeded < 4 {
+        std::thread::yield_now();
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
-struct Outer;
+struct Outer {
+    /// The queue of the job that it waits for.
+    inner: String,
+}
 
 impl Job for Outer {
     const NAME: &'static str = "outer";

@@ -1,7 +1,7 @@
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use jobkeep::{Builder, Manager, Queue, QueueStore};
+use jobkeep::{Builder, Manager, Queue, QueueStore, WeakManager};
 use jobkeep_store::conformance::FaultyStore;
 
 use crate::place::{Door, HOUR, PATIENCE, Place, Work, one_worker, succeeding, work};
@@ -80,4 +80,26 @@ pub(crate) fn dropping_the_last_handle_waits_its_grace(place: &dyn Place) {
     drop(manager);
     assert_eq!(one_worker(place).start().unwrap().recovery().interrupted, 1);
     door.open(1);
+}
+
+pub(crate) fn a_weak_handle_does_not_keep_the_manager(place: &dyn Place) {
+    let own = Arc::new(OnceLock::<WeakManager>::new());
+    let (builder, owners) = counted(place);
+    let inside = Arc::clone(&own);
+    let manager = builder
+        .handle::<Work>(move |work, _| {
+            let manager = inside.wait().upgrade().unwrap();
+            Ok(format!("{} of {}", work.label, manager.counts()?.running))
+        })
+        .start()
+        .unwrap();
+    own.set(manager.downgrade()).unwrap();
+    let receipt = manager.enqueue(work("a")).unwrap();
+    let done = manager.wait(&receipt, PATIENCE).unwrap();
+    assert_eq!(done.into_output().unwrap(), "a of 1");
+    drop(manager);
+    while owners.strong_count() > 0 {
+        std::thread::yield_now();
+    }
+    assert!(own.get().unwrap().upgrade().is_none());
 }

@@ -30,6 +30,7 @@ mod famous;
 mod famous_threads;
 mod finishing;
 mod following;
+mod forking;
 mod fsck;
 mod full_disk;
 mod fuzz_corpus;
@@ -66,6 +67,8 @@ mod retention;
 mod retrying;
 mod showing;
 mod shutdown;
+#[cfg(all(feature = "signals", feature = "redb", unix))]
+mod signals;
 mod spans;
 mod starting;
 mod submitting;
@@ -169,7 +172,14 @@ behaviours! {
         a_job_may_shut_its_own_manager_down
         a_job_that_shuts_another_manager_down_waits_for_it
         a_waiter_learns_of_the_end
-        a_waiter_gets_what_ends_within_the_grace;
+        a_waiter_gets_what_ends_within_the_grace
+        who_waits_for_what_does_not_run_is_sent_away_at_once
+        a_wait_within_a_job_ends_with_the_shutdown
+        a_store_that_does_not_answer_holds_up_no_shutdown
+        a_store_that_does_not_answer_holds_up_no_drop
+        threads_that_have_returned_are_in_no_report;
+    forking:
+        a_forked_process_is_refused_everything;
     errors:
         a_failed_sync_reaches_its_caller_and_stops_the_manager
         a_full_store_says_so
@@ -217,17 +227,22 @@ behaviours! {
         a_job_that_waits_for_its_old_thread_is_cancelled_or_removed_like_any_other;
     suspecting:
         a_single_unclean_end_makes_nobody_a_suspect
-        suspects_run_one_at_a_time_with_nothing_beside_them
-        after_its_probation_the_pools_start_again_around_a_suspect
-        a_job_beside_which_the_process_died_alone_is_parked
+        suspects_begin_one_at_a_time_and_nothing_waits_for_them
+        a_suspect_that_lasts_is_free_and_the_next_one_begins
+        a_job_beside_which_processes_go_on_to_die_is_parked
+        processes_that_die_before_a_suspect_begins_park_nobody
+        a_job_that_has_run_for_long_is_never_suspected
+        restarts_in_quick_succession_hold_up_no_other_queue
         any_other_end_frees_a_suspect
         a_job_that_outlasts_an_orderly_shutdown_is_no_suspect
+        an_end_in_order_counts_from_its_beginning
         without_a_probation_nobody_is_suspected
         a_suspect_is_cancelled_or_removed_like_any_other
         a_suspect_whose_claim_is_not_written_is_still_one
         a_suspect_whose_cancellation_is_refused_is_still_one
-        a_suspect_of_a_paused_queue_holds_nobody_up_and_runs_alone_later
-        a_kit_runs_suspects_one_by_one_before_the_others
+        a_suspect_of_a_paused_queue_begins_when_that_is_resumed
+        a_kit_runs_suspects_when_its_clock_has_moved
+        an_observer_hears_of_suspects
         the_retry_of_a_job_parked_as_crashing_is_told;
     travelling:
         a_job_that_could_never_run_is_refused_whoever_enqueues_it
@@ -258,6 +273,10 @@ behaviours! {
         patience_does_not_run_out_before_its_time
         everybody_who_waits_gets_the_end
         a_job_waits_for_another
+        a_job_waits_for_one_that_runs_beside_it
+        a_job_that_waits_for_itself_is_refused
+        a_job_that_waits_where_no_worker_is_left_is_refused
+        jobs_of_two_queues_that_wait_for_each_other_are_refused
         a_finished_job_runs_again
         a_failed_job_gets_all_its_attempts_again
         a_cancelled_job_runs_again_as_if_nobody_had_cancelled_it
@@ -307,7 +326,8 @@ behaviours! {
     handles:
         a_job_may_hold_the_last_handle
         dropping_the_last_handle_ends_the_manager
-        dropping_the_last_handle_waits_its_grace;
+        dropping_the_last_handle_waits_its_grace
+        a_weak_handle_does_not_keep_the_manager;
     parking:
         a_job_of_an_unknown_name_waits_for_its_type
         an_undecodable_payload_is_parked_with_its_bytes
@@ -331,7 +351,7 @@ behaviours! {
         an_amended_job_is_encoded_as_its_type_is_today
         a_key_stays_with_the_job_that_is_amended
         an_amendment_survives_a_refused_write
-        an_amended_suspect_still_runs_alone;
+        an_amended_suspect_is_held_back_like_before;
     restarting:
         what_waited_runs_after_a_restart
         what_was_in_flight_is_interrupted_and_runs_again
@@ -504,7 +524,7 @@ behaviours! {
         r02_a_long_job_is_not_started_again_because_of_its_age
         r05_a_killed_job_runs_again_though_it_had_one_attempt
         r06_suspects_hold_nobody_up_behind_a_job_without_end
-        r06_a_suspect_beside_which_another_job_ran_is_not_parked
+        r06_a_suspect_beside_which_the_poisonous_one_ran_is_not_parked
         r10_a_time_out_does_not_follow_the_wall_clock
         r11_a_clock_that_was_ahead_keeps_nothing_for_ever
         r13_a_time_out_is_recorded_though_the_store_could_not_be_read_once

@@ -18,8 +18,7 @@ use crate::parking::Reshaped;
 use crate::place::{
     Door, HOUR, Other, PATIENCE, Place, Work, one_worker, succeeding, through, work,
 };
-use crate::retrying::until;
-use crate::suspecting::{die_beside, two_suspects};
+use crate::suspecting::{PROBATION, a_turn, park_as_crashing, two_suspects};
 use crate::uniqueness::rows;
 
 /// The job is found parked for this reason by whoever waits for it, at once.
@@ -219,11 +218,10 @@ pub(crate) fn a_job_that_could_not_be_read_is_read_again_by_a_retry(place: &dyn 
 }
 
 pub(crate) fn who_waits_for_a_job_parked_as_crashing_is_told(place: &dyn Place) {
-    let receipts = two_suspects(place);
-    die_beside(place, &["a"], &mut receipts.clone());
+    let receipts = park_as_crashing(place, &ManualClock::new());
     let manager = succeeding(one_worker(place)).start().unwrap();
-    let text = "the process died beside it 3 times in a row: once that is mended, `retry` runs it";
-    is_told(&manager, &receipts[0], &ParkReason::Crashing(3), text);
+    let text = "the process died beside it 4 times in a row: once that is mended, `retry` runs it";
+    is_told(&manager, &receipts[0], &ParkReason::Crashing(4), text);
     let line = "1 job cannot run here: 1 crashing";
     assert_eq!(manager.recovery().parked.to_string(), line);
     // What killed the process may have been what it carries.
@@ -408,22 +406,21 @@ pub(crate) fn an_amendment_survives_a_refused_write(place: &dyn Place) {
     crate::verifying::is_sound(place);
 }
 
-pub(crate) fn an_amended_suspect_still_runs_alone(place: &dyn Place) {
+pub(crate) fn an_amended_suspect_is_held_back_like_before(place: &dyn Place) {
     let receipts = two_suspects(place);
-    let door = Door::new();
-    let builder = Manager::builder(place.open()).queue(Queue::new("default").workers(4));
-    let manager = through(builder, &door).start().unwrap();
-    assert_eq!(door.arrived(), "a");
-    manager.amend(&receipts[1], &work("B")).unwrap();
-    manager.enqueue(work("neighbour")).unwrap();
-    manager.counts().unwrap();
+    let (clock, door) = (ManualClock::new(), Door::new());
+    let builder = through(one_worker(place), &door).clock(clock.clone());
+    let manager = builder.start().unwrap();
+    for (receipt, label) in receipts.iter().zip(["A", "B"]) {
+        manager.amend(receipt, &work(label)).unwrap();
+    }
+    a_turn(&manager);
     assert!(door.is_quiet());
-    door.open(1);
-    assert_eq!(door.arrived(), "B");
-    until(&manager, &receipts[1], StateKind::Running);
-    manager.counts().unwrap();
-    assert!(door.is_quiet());
-    door.open(2);
-    assert_eq!(door.arrived(), "neighbour");
-    manager.wait(&receipts[1], PATIENCE).unwrap();
+    assert_eq!(manager.counts().unwrap().ready, 2);
+    clock.advance(PROBATION);
+    for (receipt, label) in receipts.iter().zip(["A", "B"]) {
+        assert_eq!(door.arrived(), label);
+        door.open(1);
+        manager.wait(receipt, PATIENCE).unwrap();
+    }
 }

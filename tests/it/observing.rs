@@ -18,7 +18,7 @@ use crate::place::{
     Door, HOUR, Other, PATIENCE, Place, SECOND, Work, one_worker, succeeding, through, work,
 };
 use crate::retrying::until;
-use crate::suspecting::{die_beside, two_suspects};
+use crate::suspecting::park_as_crashing;
 
 /// Writes down what it hears.
 struct Recorder(Mutex<Sender<String>>);
@@ -233,8 +233,9 @@ pub(crate) fn a_parked_job_is_told_with_the_reason(place: &dyn Place) {
 }
 
 pub(crate) fn what_a_start_cannot_run_is_told(place: &dyn Place) {
-    let receipts = two_suspects(place);
-    die_beside(place, &["a"], &mut receipts.clone());
+    let waits = NewJob::new(work("waits")).delay(HOUR);
+    let waits = one_worker(place).start().unwrap().enqueue(waits).unwrap();
+    let receipts = park_as_crashing(place, &ManualClock::new());
     // Neither its queue nor its name is known to the next start.
     let builder = Manager::builder(place.open())
         .queue(Queue::new("default").workers(0))
@@ -245,16 +246,16 @@ pub(crate) fn what_a_start_cannot_run_is_told(place: &dyn Place) {
     let mail = NewJob::new(work("mail")).queue("mail");
     let mail = manager.enqueue(mail).unwrap().number();
     drop(manager);
-    let [a, b] = [0, 1].map(|n: usize| receipts[n].number());
+    let (a, waits) = (receipts[0].number(), waits.number());
     let unknown = |number, name| format!("parked {number} `{name}` default, UnknownName");
-    let crashing = format!("parked {a} `work` default, Crashing(3)");
+    let crashing = format!("parked {a} `work` default, Crashing(4)");
     let heard: Vec<_> = heard
         .rest()
         .into_iter()
         .filter(|line| line.starts_with("parked"))
         .collect();
     // What was in flight comes last. A job just accepted is told by the next start.
-    let expected = [unknown(b, "work"), unknown(a, "work")];
+    let expected = [unknown(waits, "work"), unknown(a, "work")];
     assert_eq!(heard, expected);
 
     let (recorder, heard) = Recorder::new();
@@ -262,7 +263,6 @@ pub(crate) fn what_a_start_cannot_run_is_told(place: &dyn Place) {
         .observer(recorder)
         .start()
         .unwrap();
-    manager.wait(&receipts[1], PATIENCE).unwrap();
     drop(manager);
     let heard: Vec<_> = heard
         .rest()

@@ -1,15 +1,23 @@
 use std::cell::RefCell;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Barrier, Mutex};
+use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread::scope;
 use std::time::Duration;
 
-use jobkeep::{Builder, JobError, JobNumber, Manager, MemoryStore, NewJob, Queue, Shutdown};
+use jobkeep::testing::ManualClock;
+use jobkeep::{
+    Builder, Health, JobError, JobNumber, Manager, MemoryStore, NewJob, Queue, Receipt, Shutdown,
+    StateKind, WeakManager,
+};
+use jobkeep_store::conformance::{Fault, Lasting, Operation};
 
+use crate::executor::{Task, block_on};
 use crate::gate::GatedStore;
 use crate::place::{
-    Door, HOUR, Other, PATIENCE, Place, Work, one_worker, succeeding, through, work,
+    Door, HOUR, Other, PATIENCE, Place, SECOND, Work, one_worker, succeeding, through, work,
 };
+use crate::restarting::until_nothing_is_stuck;
+use crate::retrying::until;
 
 /// Returns when the manager accepts nothing more.
 pub(crate) fn until_shut_down(manager: &Manager) {
@@ -398,11 +406,157 @@ pub(crate) fn a_waiter_learns_of_the_end(place: &dyn Place) {
         manager.shutdown(PATIENCE).unwrap();
         waiter.join().unwrap()
     });
-    assert_eq!(
-        error.to_string(),
-        "wait for job 1: the manager has been shut down: start another one on the store"
-    );
+    // It may begin to wait before the shutdown, amid it or after it.
+    let said = error.to_string();
+    assert!(said.starts_with("wait for job 1: the manager "), "{said}");
     assert!(error.is_shut_down());
+}
+
+/// Nothing starts any more: who waits for a job that does not run need not wait for those that do.
+pub(crate) fn who_waits_for_what_does_not_run_is_sent_away_at_once(place: &dyn Place) {
+    let door = Door::new();
+    let manager = through(one_worker(place), &door).start().unwrap();
+    let running = manager.enqueue(work("runs")).unwrap();
+    let later = NewJob::new(work("later")).delay(HOUR);
+    let later = manager.enqueue(later).unwrap();
+    assert_eq!(door.arrived(), "runs");
+    until(&manager, &running, StateKind::Running);
+    scope(|scope| {
+        let waits = scope.spawn(|| manager.wait(&later, HOUR).unwrap_err());
+        let awaits = scope.spawn(|| block_on(manager.finished(&later)).unwrap_err());
+        let shutdown = scope.spawn(|| manager.shutdown(HOUR).unwrap());
+        until_shut_down(&manager);
+        // One that comes now likewise.
+        let comes = manager.wait(&later, HOUR).unwrap_err();
+        for error in [waits.join().unwrap(), awaits.join().unwrap(), comes] {
+            assert_eq!(
+                error.to_string(),
+                "wait for job 2: the manager is shutting down, and the job does not run, so that it \
+                 ends no more: wait for it at the next manager on the store"
+            );
+            assert!(error.is_shut_down());
+        }
+        door.open(1);
+        assert_eq!(shutdown.join().unwrap(), report(1, 0));
+    });
+}
+
+pub(crate) fn a_wait_within_a_job_ends_with_the_shutdown(place: &dyn Place) {
+    let own = Arc::new(OnceLock::<WeakManager>::new());
+    let (inside, door) = (Arc::clone(&own), Door::new());
+    let before = door.clone();
+    let manager = one_worker(place)
+        .handle::<Work>(move |work, _| {
+            let manager = inside.wait().upgrade().unwrap();
+            let child = NewJob::new(Other { amount: 1 }).delay(HOUR);
+            let child = manager.enqueue(child.queue("other"))?;
+            before.enter(&work.label);
+            let error = manager.wait(&child, HOUR).unwrap_err();
+            Ok(error.is_shut_down().to_string())
+        })
+        .handle::<Other>(|other, _| Ok(other.amount))
+        .queue(Queue::new("other").workers(1))
+        .start()
+        .unwrap();
+    own.set(manager.downgrade()).unwrap();
+    let receipt = manager.enqueue(work("a")).unwrap();
+    door.arrived();
+    door.open(1);
+    assert_eq!(manager.shutdown(HOUR).unwrap(), report(1, 0));
+    let manager = one_worker(place).start().unwrap();
+    let done = manager.completed(&receipt).unwrap().unwrap();
+    assert_eq!(done.into_output().unwrap(), "true");
+}
+
+/// It is frozen for a snapshot, or a network mount is gone.
+pub(crate) fn a_store_that_does_not_answer_holds_up_no_shutdown(place: &dyn Place) {
+    let store = GatedStore::new(place.open());
+    let (gate, door, clock) = (store.gate(), Door::new(), ManualClock::new());
+    let builder = Manager::builder(store).queue(Queue::new("default").workers(2));
+    let (builder, leaving) = through_and_leaving(builder, &door);
+    let manager = builder.clock(clock.clone()).start().unwrap();
+    let receipts = manager.enqueue_all(["a", "b"].map(work)).unwrap();
+    door.arrived();
+    door.arrived();
+    for receipt in &receipts {
+        until(&manager, receipt, StateKind::Running);
+    }
+    gate.shut();
+    let since = clock.wall();
+    let waiting = manager.submit(work("c"));
+    gate.reached();
+    clock.advance(4 * SECOND);
+    assert_eq!(manager.health(), Health::Working);
+    let report = scope(|scope| {
+        let shutdown = scope.spawn(|| manager.shutdown(HOUR).unwrap());
+        while Task::new()
+            .poll(&mut manager.submit(work("d")))
+            .is_pending()
+        {
+            std::thread::yield_now();
+        }
+        // One of them ends, and nobody reads how.
+        door.open(1);
+        leaving.recv_timeout(PATIENCE).unwrap();
+        clock.advance(HOUR);
+        shutdown.join().unwrap()
+    });
+    assert_eq!(manager.health(), Health::Stalled { since });
+    assert_eq!(report.stalled, Some(since));
+    let [unrecorded] = report.unrecorded[..] else {
+        panic!("{report:?}");
+    };
+    let (running, _) = still_running(&report);
+    let mut named = [running, unrecorded];
+    named.sort_unstable();
+    assert!(receipts.iter().map(Receipt::number).eq(named), "{report:?}");
+    gate.open();
+    door.open(1);
+    assert!(waiting.wait().is_ok());
+    assert_eq!(manager.shutdown(HOUR).unwrap().stalled, None);
+}
+
+pub(crate) fn a_store_that_does_not_answer_holds_up_no_drop(place: &dyn Place) {
+    let store = GatedStore::new(place.open());
+    let (gate, clock) = (store.gate(), ManualClock::new());
+    let manager = Manager::builder(store)
+        .clock(clock.clone())
+        .start()
+        .unwrap();
+    gate.shut();
+    let waiting = manager.submit(Other { amount: 1 });
+    gate.reached();
+    scope(|scope| {
+        let dropped = scope.spawn(move || drop(manager));
+        while !dropped.is_finished() {
+            clock.advance(SECOND);
+            std::thread::yield_now();
+        }
+    });
+    gate.open();
+    assert!(waiting.wait().is_ok());
+}
+
+/// The committer's last word may be long ago when somebody asks for it.
+pub(crate) fn threads_that_have_returned_are_in_no_report(place: &dyn Place) {
+    let store = place.open();
+    let (faults, door) = (store.faults(), Door::new());
+    let builder = Manager::builder(store).queue(Queue::new("default").workers(1));
+    let manager = through(builder, &door).start().unwrap();
+    let receipt = manager.enqueue(work("a")).unwrap();
+    door.arrived();
+    let fault = Fault::next(Operation::Commit).unknown();
+    faults.arm(fault.lasting(Lasting::UntilDisarmed));
+    manager.enqueue(work("b")).unwrap_err();
+    while manager.stuck().is_empty() {
+        std::thread::yield_now();
+    }
+    door.open(1);
+    until_nothing_is_stuck(&manager);
+    let shutdown = manager.shutdown(PATIENCE).unwrap();
+    assert_eq!(shutdown.still_running, []);
+    assert_eq!(shutdown.unrecorded, [receipt.number()]);
+    assert_eq!(manager.shutdown(PATIENCE).unwrap(), shutdown);
 }
 
 pub(crate) fn a_waiter_gets_what_ends_within_the_grace(place: &dyn Place) {

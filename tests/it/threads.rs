@@ -45,7 +45,12 @@ fn start_under_the_limit() {
     };
     let error = start(WORKERS).unwrap_err();
     let cause = std::io::Error::from_raw_os_error(11);
-    assert_eq!(error.to_string(), format!("start the manager: {cause}"));
+    let said = error.to_string();
+    assert!(
+        said.starts_with("start the manager: the system does not start thread `default-worker-"),
+        "{said}"
+    );
+    assert!(said.contains(&format!("`: {cause}: allow")), "{said}");
     while threads() > before {
         std::thread::yield_now();
     }

@@ -196,7 +196,7 @@ pub(crate) fn damaged_rows_of_the_manager_are_refused_with_the_way_out_and_repai
         Key::TOTALS,
         Key::IN_FLIGHT,
         Key::PAUSED,
-        Key::ALONE,
+        Key::CLOSING,
         opening,
     ] {
         damage(place, key);
@@ -425,6 +425,8 @@ pub(crate) fn what_is_in_flight_or_paused_and_cannot_be_is_corrected(place: &dyn
             number: JobNumber(number),
             sequence: 1,
             taken: true,
+            lasting: false,
+            suspect: false,
         };
         let in_flight = InFlight {
             jobs: vec![listed(3), listed(4)],

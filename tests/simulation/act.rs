@@ -350,12 +350,7 @@ impl World {
             if last.is_some_and(|last| last > first) {
                 return Err(format!("{last:?} is claimed before {first:?}"));
             }
-            let alone = self
-                .model
-                .rows
-                .values()
-                .any(|row| !row.done && suspected(row));
-            if process.has_room(queue) && !alone && process.is_idle() && !process.looks_again() {
+            if process.has_room(queue) && process.is_idle() && !process.looks_again() {
                 return Err(format!("{first:?} waits, and a worker of `{name}` is free"));
             }
         }

@@ -57,7 +57,7 @@ fn a_job_cancelled_at_an_opening_does_not_run_when_its_old_thread_returns() {
     );
 }
 
-/// Likewise one that the opening had parked, because the process died beside it alone.
+/// Likewise one that the opening had parked, because processes had died beside it.
 #[test]
 fn a_job_parked_as_crashing_does_not_run_when_its_old_thread_returns() {
     play::kept(
@@ -68,6 +68,10 @@ fn a_job_parked_as_crashing_does_not_run_when_its_old_thread_returns() {
             Step::Crash,
             Step::Turn,
             Step::Crash,
+            Step::Advance(30_000),
+            Step::Turn,
+            Step::Crash,
+            Step::Advance(60_000),
             Step::Turn,
             Step::Take(0),
             Step::Enqueue(JOB),

@@ -92,9 +92,7 @@ impl Key {
     pub const IN_FLIGHT: Self = Self::new(Space::Manager, 0);
     /// The counts of finished jobs and the next number: [`Totals`](crate::Totals).
     pub const TOTALS: Self = Self::new(Space::Manager, 1);
-    /// The job that runs alone: [`Alone`](crate::Alone).
-    pub const ALONE: Self = Self::new(Space::Manager, 3);
-    /// An end in order with jobs running: [`Closing`](crate::Closing).
+    /// An end in order that began while jobs ran: [`Closing`](crate::Closing).
     pub const CLOSING: Self = Self::new(Space::Manager, 4);
     /// Which queues are paused: [`Paused`](crate::Paused). Missing where none is.
     pub const PAUSED: Self = Self::new(Space::Manager, 2);

@@ -41,7 +41,7 @@ pub struct JobRecord {
     pub attempts: u32,
     /// How often the process died or shut down while the job was in flight.
     pub interruptions: u32,
-    /// At how many unclean ends in a row the job was in flight. Format 1 counts it and acts on nothing.
+    /// At how many unclean ends in a row the job had begun shortly before.
     pub unclean_ends: u32,
     /// How often the job put itself off.
     pub snoozes: u32,
@@ -176,7 +176,8 @@ pub enum ParkReason {
     Undecodable(String),
     /// The store could not read the job; the message of the store. Not stored.
     Unreadable(String),
-    /// The process died beside it, so many times in a row, at last while nothing else ran.
+    /// The process died shortly after it had begun, so many times in a row; the last times it had been held
+    /// back until the process had lived for a while.
     Crashing(u32),
 }
 
@@ -428,18 +429,13 @@ pub struct Listed {
     pub sequence: u64,
     /// A worker is known to have taken it; else it may have.
     pub taken: bool,
+    /// It had run for longer than its probation: it is not to blame for an end of the process.
+    pub lasting: bool,
+    /// It had been held back before it began, because it is suspected of having ended a process.
+    pub suspect: bool,
 }
 
-/// The job that runs alone, because the process died beside it before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Alone {
-    /// The opening that runs it.
-    pub opening: OpeningTag,
-    /// The job.
-    pub job: JobNumber,
-}
-
-/// An opening that was shut down in order while jobs still ran: they did not end it.
+/// An opening whose end in order began while jobs still ran: they did not end it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Closing {
     /// The opening.

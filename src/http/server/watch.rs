@@ -25,6 +25,11 @@ pub(super) async fn health(State(host): State<Arc<Host>>) -> Response<Body> {
             Some(since.0),
             Some("the store refuses writes: the host tries again by itself"),
         ),
+        (true, Health::Stalled { since }) => (
+            "stalled",
+            Some(since.0),
+            Some("the store does not answer: the host goes on when it does"),
+        ),
         (true, Health::Poisoned { since, .. }) => (
             "poisoned",
             Some(since.0),

@@ -152,6 +152,12 @@ fn attend(waiters: &Waiters, store: &Mutex<Store>) -> bool {
                 Poll::Pending
             }
         }
+        Attendance::LookOnce(present) => {
+            let finished = store.lock().finished;
+            drop(present);
+            waiters.strike_address(address);
+            Poll::Ready(finished)
+        }
         Attendance::Over => Poll::Ready(last.take(&"wait").is_some()),
     };
     poll_in_vain(poll).unwrap_or_else(|| block_on(poll_fn(|context| poll(context.waker()))))
@@ -167,6 +173,16 @@ pub(super) fn a_task_sees_the_end_at_the_ring() {
             store.lock().finished = true;
             waiters.ring(&[JobNumber(1)]);
         });
+    });
+}
+
+pub(super) fn a_task_is_sent_away_whose_job_does_not_run() {
+    let (waiters, store) = (Waiters::default(), Mutex::<Store>::default());
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| attend(&waiters, &store));
+        }
+        scope.spawn(|| waiters.close_to([].into()));
     });
 }
 

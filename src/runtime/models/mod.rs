@@ -97,6 +97,7 @@ models! {
     waiters:
         who_registers_sees_the_end
         nobody_looks_once_the_store_is_closed
+        who_waits_for_what_does_not_run_is_sent_away
         patience_runs_out_beside_a_ring;
     stop:
         two_shutdowns_get_one_report
@@ -115,6 +116,7 @@ models! {
         the_last_waker_of_a_future_is_called
         a_task_is_called_though_nobody_answers
         a_task_sees_the_end_at_the_ring
+        a_task_is_sent_away_whose_job_does_not_run
         a_task_finds_the_last_answer
         each_task_is_told_of_its_job
         a_task_is_told_at_the_end_of_all;

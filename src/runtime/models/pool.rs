@@ -97,7 +97,7 @@ pub(super) fn each_job_is_taken_withdrawn_or_left() {
     });
     let mut shown = Vec::new();
     pool.look(&mut shown, Steady::default());
-    let mut shown: Vec<_> = shown.into_iter().map(|number| number.0).collect();
+    let mut shown: Vec<_> = shown.into_iter().map(|(number, _)| number.0).collect();
     let mut taken = taken.into_inner().unwrap();
     taken.sort_unstable();
     shown.sort_unstable();

@@ -34,7 +34,8 @@ fn wait(waiters: &Waiters, store: &Mutex<Store>, clock: &Clock, until: Steady) -
     if has_finished() {
         return Some(true);
     }
-    assert!(waiters.is_over(), "a ring that means nothing");
+    let ends_no_more = waiters.is_over() || !waiters.may_end(JOB);
+    assert!(ends_no_more, "a ring that means nothing");
     None
 }
 
@@ -75,6 +76,25 @@ pub(super) fn nobody_looks_once_the_store_is_closed() {
         });
     });
     assert!(waiters.register(JOB, &clock).is_none());
+}
+
+pub(super) fn who_waits_for_what_does_not_run_is_sent_away() {
+    let (_, clock) = clock();
+    let (waiters, store) = (Waiters::default(), Mutex::default());
+    let until = in_a_second(&clock);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| assert_ne!(wait(&waiters, &store, &clock, until), Some(false)));
+        }
+        scope.spawn(|| {
+            waiters.close_to([JOB].into());
+            if super::flip() {
+                store.lock().finished = true;
+                waiters.ring(&[JOB]);
+            }
+            waiters.close_to([].into());
+        });
+    });
 }
 
 pub(super) fn patience_runs_out_beside_a_ring() {

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jobkeep_store::{
-    Alone, Closing, Damaged, Encoded, Ended, Expiring, ExpiringKeys, FailureKind, Fence, InFlight,
+    Closing, Damaged, Encoded, Ended, Expiring, ExpiringKeys, FailureKind, Fence, InFlight,
     JobNumber, Key, Listed, Opening, OpeningTag, Paused, Secret, Space, StoreId, Timestamp, Totals,
     UniqueEntry, UniqueRow, Withdrawn, open_row,
 };
@@ -105,15 +105,20 @@ fn of_the_manager() -> Vec<Fixture> {
         opening: OPENING,
         commit: 70_000,
     };
-    let listed = |number, sequence, taken| Listed {
+    let listed = |number, sequence, [taken, lasting, suspect]: [bool; 3]| Listed {
         number: JobNumber(number),
         sequence,
         taken,
+        lasting,
+        suspect,
     };
     let in_flight = InFlight {
         opening: OPENING,
         at: AT,
-        jobs: vec![listed(1, 9, true), listed(300, 70_000, false)],
+        jobs: vec![
+            listed(1, 9, [true, true, false]),
+            listed(300, 70_000, [false, false, true]),
+        ],
     };
     let totals = Totals {
         next_number: 1_001,
@@ -136,14 +141,6 @@ fn of_the_manager() -> Vec<Fixture> {
         fixture("totals", Key::TOTALS, totals),
         fixture("paused", Key::PAUSED, paused),
         fixture("opening", Key::new(Space::Openings, 1_001), opening),
-        fixture(
-            "alone",
-            Key::ALONE,
-            Alone {
-                opening: OPENING,
-                job: JobNumber(300),
-            },
-        ),
         fixture("closing", Key::CLOSING, Closing { opening: OPENING }),
         fixture(
             "secret",

@@ -35,7 +35,6 @@ fn the_addresses_of_single_rows_stay() {
         (Key::FENCE, [0, 0, 0, 0, 0, 0, 0, 0, 0]),
         (Key::IN_FLIGHT, [1, 0, 0, 0, 0, 0, 0, 0, 0]),
         (Key::TOTALS, [1, 0, 0, 0, 0, 0, 0, 0, 1]),
-        (Key::ALONE, [1, 0, 0, 0, 0, 0, 0, 0, 3]),
         (Key::CLOSING, [1, 0, 0, 0, 0, 0, 0, 0, 4]),
         (Key::live(job), [3, 1, 2, 3, 4, 5, 6, 7, 8]),
         (Key::body(job), [4, 1, 2, 3, 4, 5, 6, 7, 8]),
