@@ -11,7 +11,7 @@ use jobkeep::{Job, Manager, MemoryStore, NewJob, Priority, Queue, QueueStore, Re
 use jobkeep_store::{
     Batch, Closing, Damaged, Encoded, Expiring, ExpiringKeys, Fence, InFlight, JobRecord, Kept,
     Key, Opening, OpeningTag, Paused, PayloadCodec, Place, Secret, Space, Totals, UniqueRow,
-    Withdrawn, decode_value, encode_value, get_typed, open_row,
+    Withdrawn, decode_value, encode_payload, encode_value, get_typed, open_row,
 };
 use serde::de::DeserializeOwned;
 use serde::ser::SerializeTuple;
@@ -111,6 +111,13 @@ pub fn payloads(bytes: &[u8]) {
     let Some((codec, payload)) = bytes.split_first() else {
         return;
     };
+    let (codec, payload) = match codec % 2 {
+        0 => (PayloadCodec::Json, payload.to_vec()),
+        _ => (
+            PayloadCodec::Bincode,
+            [&shape_of(payload), payload].concat(),
+        ),
+    };
     let store = MemoryStore::new();
     let builder = || Manager::builder(store.clone()).handle::<Load>(|_, _| Ok(()));
     let kit = builder().start_for_tests().unwrap();
@@ -119,11 +126,8 @@ pub fn payloads(bytes: &[u8]) {
 
     let key = Key::live(receipt.number());
     let mut job: JobRecord = get_typed(&store, key).unwrap().unwrap();
-    job.payload = Kept::Inline(payload.to_vec());
-    job.codec = match codec % 2 {
-        0 => PayloadCodec::Json,
-        _ => PayloadCodec::Bincode,
-    };
+    job.payload = Kept::Inline(payload);
+    job.codec = codec;
     let fence = store.identity().unwrap().fence.unwrap();
     let opening = Fence {
         opening: OpeningTag(1),
@@ -139,6 +143,14 @@ pub fn payloads(bytes: &[u8]) {
     let counts = kit.counts().unwrap();
     assert_eq!(counts.parked + counts.succeeded, 1);
     kit.shutdown(Duration::ZERO).unwrap();
+}
+
+/// What stands before a payload in bincode, where these bytes begin with one.
+fn shape_of(bytes: &[u8]) -> [u8; 4] {
+    let load = decode_value::<Load>(bytes).ok();
+    let encoded = load.and_then(|load| encode_payload(&load, &[]).ok());
+    let shape = encoded.and_then(|bytes| bytes.first_chunk().copied());
+    shape.unwrap_or_default()
 }
 
 /// A job's options and a queue's: each is refused as a value, or the job is accepted.

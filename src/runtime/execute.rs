@@ -276,9 +276,13 @@ fn failed(left: Result<Vec<u8>, String>, error: &JobError) -> Outcome {
         // The next attempt would begin from a value that this one has left behind.
         Err(text) => {
             let chain = error.chain().into_iter().chain([text]).collect();
+            let verdict = match error.verdict {
+                Verdict::Cancel => Verdict::Cancel,
+                _ => Verdict::Permanent,
+            };
             Outcome::Failed {
                 left: None,
-                verdict: Verdict::Permanent,
+                verdict,
                 chain,
             }
         }

@@ -72,19 +72,21 @@ pub(crate) fn what_an_attempt_leaves_is_kept_only_if_it_can_be_read(place: &dyn 
         match ctx.id().0 {
             1 => Ok(1.0),
             2 => Err(JobError::new("as usual")),
-            _ => Err(JobError::snooze(Duration::ZERO)),
+            3 => Err(JobError::snooze(Duration::ZERO)),
+            _ => Err(JobError::cancel("not needed")),
         }
     });
     let why = format!("encode the job as the run left it: {WHY} 12");
-    for told in [why.clone(), format!("as usual: {why}"), why] {
+    for (reason, told) in [
+        (Reason::Permanent, why.clone()),
+        (Reason::Permanent, format!("as usual: {why}")),
+        (Reason::Permanent, why.clone()),
+        (Reason::Cancelled, format!("not needed: {why}")),
+    ] {
         let done = ran(&kit, FINE);
         let failure = done.output().unwrap_err();
-        assert_eq!(
-            (failure.reason(), failure.attempts()),
-            (Reason::Permanent, 1)
-        );
-        assert_eq!(failure.message(), told);
-        assert_eq!(done.job().unwrap(), &FINE);
+        assert_eq!((failure.reason(), failure.message()), (reason, &*told));
+        assert_eq!((done.history().len(), done.job().unwrap()), (1, &FINE));
     }
 }
 

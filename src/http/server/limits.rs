@@ -66,7 +66,8 @@ impl Server {
         self
     }
 
-    /// How deep the JSON of a body may be nested, 64 levels by default.
+    /// How deep the JSON of a body may be nested, 64 levels by default. A job to be executed may be nested
+    /// as deep as one is decoded, 128 levels, because another host has accepted it.
     pub fn depth_limit(mut self, levels: usize) -> Self {
         self.limits.depth = levels;
         self
