@@ -94,6 +94,22 @@ impl Clock {
         self.instant(end).map(|_| end)
     }
 
+    /// A sleep that began at `slept` and was to end at `asked`, at the latest, has ended so much too late that
+    /// the process itself was not there: for so long at most.
+    pub(crate) fn absence(&self, slept: Steady, asked: Steady) -> Option<Duration> {
+        /// A busy machine lets a thread wait too.
+        const TOO_LATE: Duration = Duration::from_secs(1);
+        match self {
+            Self::System { .. } => {
+                let now = self.now().steady;
+                let is_too_late = slept <= asked && now.since(asked) > TOO_LATE;
+                is_too_late.then(|| now.since(slept))
+            }
+            #[cfg(feature = "testing")]
+            Self::Manual(clock) => clock.take_stopped(),
+        }
+    }
+
     /// Names somebody who waits by this clock. The system's needs not know.
     pub(crate) fn tell<W: Wake + 'static>(&self, waiter: &Arc<W>) {
         let _ = waiter;

@@ -101,7 +101,8 @@
 //!
 //! The [`Context`] of an attempt takes progress and log lines, and says whether somebody
 //! [cancelled](Context::is_cancelled) it. [`Context::checkpoint`] keeps the job's value on the way.
-//! [`Context::enqueue`] queues jobs that follow, in the commit that records the success.
+//! [`Context::enqueue`] queues jobs that follow, in the commit that records the success. A job that needs
+//! its manager for more than that has it as a [`WeakManager`].
 //!
 //! # Its end
 //!
@@ -131,7 +132,8 @@
 //! [`Builder`] has the table of all settings with their defaults. [`Manager::counts`] and
 //! [`Manager::health`] may be asked each second, and an [`Observer`] hears what happens.
 //! [`Manager::jobs`] lists jobs by their state; [`Manager::pause`] stops a queue and not the process;
-//! [`Manager::shutdown`] says what became of the jobs that ran. What each [`Error`] asks of its reader
+//! [`Manager::shutdown`] says what became of the jobs that ran, and with the feature `signals` a manager
+//! does it by itself when the process is told to end. What each [`Error`] asks of its reader
 //! stands in `docs/operating.md` of the repository, as do sizes and limits.
 //!
 //! # When things go wrong

@@ -474,6 +474,7 @@ impl Shared {
     }
 
     pub(crate) fn shut_down(&self, grace: Duration) -> Shutdown {
+        let had_failed = self.inbox.is_poisoned();
         // The committer may be at a commit, and what is handed over must not start meanwhile.
         self.halt();
         self.inbox.drain();
@@ -493,7 +494,7 @@ impl Shared {
             self.has_ended_unless_stalled()
         };
         let report = if ended {
-            let report = self.last_word();
+            let report = self.last_word(had_failed);
             self.ending.join(&report.still_running);
             report
         } else {

@@ -113,7 +113,9 @@ impl Committer {
             // Lets those who are about to say something say it, so that they share a commit. Where
             // nobody is, this returns at once.
             std::thread::yield_now();
+            let slept = self.shared.clock.now().steady;
             let taken = taken.insert(self.shared.inbox.take(nap, until));
+            self.make_up_for_absence(slept);
             self.turn(taken)?;
             if self.is_over(&taken.intake) {
                 return Ok(());

@@ -334,6 +334,11 @@ impl Inbox {
         self.state.lock().hurry
     }
 
+    /// The store failed, and the committer has ended or is about to.
+    pub(crate) fn is_poisoned(&self) -> bool {
+        matches!(self.state.lock().intake, Intake::Poisoned(_))
+    }
+
     /// Everybody is let in.
     #[cfg(feature = "http-server")]
     pub(crate) fn is_open(&self) -> bool {

@@ -43,6 +43,7 @@ mod signals;
 pub(crate) mod simulation;
 mod start;
 mod step;
+mod threads;
 mod waiters;
 mod wakers;
 mod within;

@@ -9,14 +9,29 @@ use super::pool::{Overdue, View};
 use super::push;
 use super::read::may_pass;
 use super::shared::FindError;
-use super::start::start_substitute;
 use super::step::find_failed;
+use super::threads::start_substitute;
 use crate::carry::RETURN_GRACE;
+use crate::clock::Steady;
 use crate::context::Limit;
 use crate::core::{self, Found, Outcome, Run};
 use crate::event::Event;
 
 impl Committer {
+    /// Gives running attempts time back where the process was stopped or frozen while the committer slept: as
+    /// much as it slept, since nobody knows when that began.
+    pub(super) fn make_up_for_absence(&self, slept: Steady) {
+        let (pools, clock) = (&self.shared.pools, &self.shared.clock);
+        let first = pools.iter().filter_map(|pool| pool.first_deadline()).min();
+        let now = clock.now().steady;
+        let overdue = first.filter(|first| *first <= now);
+        if let Some(span) = overdue.and_then(|first| clock.absence(slept, first)) {
+            for pool in pools {
+                pool.extend_deadlines(span);
+            }
+        }
+    }
+
     /// Gives up the jobs whose time-outs are over, and has threads stand in for those that run them.
     pub(super) fn look_at_deadlines(&mut self, views: &[View]) {
         let now = self.shared.clock.now();

@@ -1,6 +1,7 @@
 //! The threads of one queue, and the shelf that jobs are handed over on.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use jobkeep_store::{JobNumber, QueueName, Token};
 
@@ -285,6 +286,21 @@ impl Pool {
     /// When the first time-out of a running job is over.
     pub(crate) fn first_deadline(&self) -> Option<Steady> {
         self.state.lock().first_deadline()
+    }
+
+    /// Lets all running jobs that have time-outs take so much longer.
+    pub(crate) fn extend_deadlines(&self, span: Duration) {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let deadlines = std::mem::take(&mut state.deadlines).into_iter();
+        state.deadlines = deadlines
+            .map(|(deadline, number)| (deadline.after(span), number))
+            .collect();
+        for on_worker in state.running.values().filter(|on_worker| !on_worker.stuck) {
+            if let Some(limit) = &mut *on_worker.running.limit.lock() {
+                limit.deadline = limit.deadline.after(span);
+            }
+        }
     }
 
     /// Gives up the jobs whose time-outs are over, and tells them. `give_up` is called for each under

@@ -256,15 +256,15 @@ impl Ending {
         }
     }
 
-    /// The committer's last word for those who shut down: the first of them may come long after it, and then
-    /// hears of no thread that has returned since. `is_left` says whether that of a job has not.
-    fn read(&self, is_left: impl Fn(JobNumber) -> bool) -> Shutdown {
+    /// The committer's last word, for whoever shuts down. Where it is `old`, the first to read it hears of no
+    /// thread that has returned since. `is_left` says whether that of a job has not.
+    fn read(&self, old: bool, is_left: impl Fn(JobNumber) -> bool) -> Shutdown {
         let mut state = self.state.lock();
         let is_first = !std::mem::replace(&mut state.read, true);
         let Some(report) = &mut state.report else {
             return Shutdown::default();
         };
-        if is_first {
+        if old && is_first {
             let returned = |running: &mut StillRunning| !is_left(running.job);
             let returned = report.still_running.extract_if(.., returned);
             report
@@ -317,9 +317,10 @@ impl Shared {
         }
     }
 
-    pub(crate) fn last_word(&self) -> Shutdown {
+    /// The committer's last word; `old` where the store had failed before anybody wanted an end.
+    pub(crate) fn last_word(&self, old: bool) -> Shutdown {
         let store = self.origin.store;
-        self.ending.read(|job| living::has((store, job)))
+        self.ending.read(old, |job| living::has((store, job)))
     }
 
     /// What is known of the end while the committer waits for the store.

@@ -22,9 +22,9 @@ const SIGNALS: [i32; 2] = [SIGTERM, SIGINT];
 
 /// Those to be ended, and the graces that they give; `None` as long as nobody listens. The mutex is std's,
 /// as that of all statics.
-static MANAGERS: Mutex<Option<Managers>> = Mutex::new(None);
+static MANAGERS: Mutex<Option<Ends>> = Mutex::new(None);
 
-type Managers = Vec<(Weak<Shared>, Duration)>;
+type Ends = Vec<(Weak<Shared>, Duration)>;
 
 /// Ends this manager in order when the process is told to end.
 pub(super) fn end_on_signals(manager: &Arc<Shared>, grace: Duration) -> io::Result<()> {

@@ -13,7 +13,7 @@ use super::inbox::WhenFull;
 use super::pool::Pool;
 use super::shared::{Shared, Shutdown};
 use super::start::{Findings, Opener, Parts, Recovery, rules, take_over};
-use super::{execute, living, panics, start};
+use super::{execute, living, panics, threads};
 use crate::clock::Steady;
 use crate::context::Running;
 use crate::core::{Counts, Drawn, Engine};
@@ -404,7 +404,7 @@ impl Attempt {
             token,
             reason,
         });
-        start::report(&shared, &pool, command, number);
+        threads::report(&shared, &pool, command, number);
     }
 }
 

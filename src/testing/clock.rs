@@ -33,6 +33,8 @@ pub struct ManualClock(Arc<Inner>);
 
 struct Inner {
     now: Mutex<Now>,
+    /// For how long the process was stopped, as far as it has not noticed.
+    stopped: Mutex<Option<Duration>>,
     waiters: Mutex<Vec<Weak<dyn Wake>>>,
 }
 
@@ -46,6 +48,7 @@ impl ManualClock {
         };
         Self(Arc::new(Inner {
             now: Mutex::new(now),
+            stopped: Mutex::default(),
             waiters: Mutex::default(),
         }))
     }
@@ -60,6 +63,12 @@ impl ManualClock {
         });
     }
 
+    /// Lets time pass while the process is not there: stopped by a signal, or frozen with its container.
+    pub fn advance_stopped(&self, span: Duration) {
+        *self.0.stopped.lock() = Some(span);
+        self.advance(span);
+    }
+
     /// Sets the wall clock, as an administrator or a time server does. No time passes, so that a
     /// manager that sleeps towards a moment of the wall clock notices as it does by the system's clock:
     /// when somebody next asks it for something, or when 30 seconds have passed.
@@ -70,6 +79,10 @@ impl ManualClock {
     /// The wall clock's reading.
     pub fn wall(&self) -> Timestamp {
         self.now().wall
+    }
+
+    pub(crate) fn take_stopped(&self) -> Option<Duration> {
+        self.0.stopped.lock().take()
     }
 
     pub(crate) fn now(&self) -> Now {

@@ -214,6 +214,7 @@ behaviours! {
         a_job_that_outlasts_its_time_out_fails_and_its_late_end_counts_for_nothing
         a_job_is_told_that_its_time_is_over
         what_follows_an_attempt_that_is_over_is_refused
+        a_job_does_not_overrun_while_its_process_is_stopped
         the_next_attempt_waits_for_the_old_thread
         the_next_attempt_of_another_manager_waits_for_the_old_thread_too
         substitutes_stand_in_for_stuck_threads_up_to_a_cap

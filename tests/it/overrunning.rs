@@ -77,6 +77,31 @@ pub(crate) fn a_job_that_outlasts_its_time_out_fails_and_its_late_end_counts_for
     assert_eq!((done.job().unwrap().runs, done.attempts()), (0, 1));
 }
 
+pub(crate) fn a_job_does_not_overrun_while_its_process_is_stopped(place: &dyn Place) {
+    let (clock, door) = (ManualClock::new(), Door::new());
+    let manager = through(builder(place, 2, &clock), &door).start().unwrap();
+    let receipts = manager.enqueue_all(["a", "b"].map(limited)).unwrap();
+    for receipt in &receipts {
+        door.arrived();
+        until(&manager, receipt, StateKind::Running);
+    }
+    clock.advance(LIMIT - SECOND);
+    manager.counts().unwrap();
+    clock.advance_stopped(HOUR);
+    manager.counts().unwrap();
+    manager.counts().unwrap();
+    assert_eq!(manager.stuck(), []);
+    door.open(1);
+    while manager.counts().unwrap().succeeded < 1 {
+        std::thread::yield_now();
+    }
+    // What is left of its time is left.
+    clock.advance(SECOND);
+    until_stuck(&manager);
+    door.open(1);
+    until_nothing_is_stuck(&manager);
+}
+
 pub(crate) fn a_job_is_told_that_its_time_is_over(place: &dyn Place) {
     let (clock, door, told) = (ManualClock::new(), Door::new(), Door::new());
     let (inside, tell, advance) = (door.clone(), told.clone(), clock.clone());
