@@ -31,7 +31,7 @@ use crate::{Error, Job, JobError, Manager, Observer, Queue, Retention, Run};
 /// | [`server`](Self::server) | `local` |
 /// | [`Policy`](crate::Policy), of a job type | 25 attempts, backoff from 1 second to 24 hours, queue `default`, normal priority |
 /// | batch of [`enqueue_all`](Manager::enqueue_all) | at most 10,000 jobs and 16 MiB, fixed |
-/// | events waiting for an [`observer`](Self::observer) | at most 4,096, fixed |
+/// | events waiting for an [`observer`](Self::observer) | 4,096 and those of one commit, fixed |
 /// | history of a job | its last [`HISTORY`](crate::HISTORY) attempts, fixed |
 pub struct Builder {
     store: Arc<dyn QueueStore>,
@@ -39,7 +39,7 @@ pub struct Builder {
     clock: Clock,
     registrations: Vec<Registration>,
     resources: Resources,
-    observer: Option<Box<dyn Observer>>,
+    observers: Vec<Box<dyn Observer>>,
     pub(crate) faults: Vec<String>,
 }
 
@@ -51,7 +51,7 @@ impl Builder {
             clock: Clock::system(),
             registrations: Vec::new(),
             resources: Resources::default(),
-            observer: None,
+            observers: Vec::new(),
             faults: Vec::new(),
         }
     }
@@ -94,13 +94,12 @@ impl Builder {
         self
     }
 
-    /// Tells `observer` what happens to jobs, on a thread of its own. None is told by default, and then
-    /// nothing is spent on it. [`shutdown`](Manager::shutdown) waits within its grace until the
-    /// observer has heard the last event.
+    /// Tells `observer` what happens to jobs, on a thread of its own: an [`Observer`], or a closure that
+    /// takes an [`Event`](crate::event::Event). Several may be given, and each is told everything. None is
+    /// told by default, and then nothing is spent on it. [`shutdown`](Manager::shutdown) waits within its
+    /// grace until all of them have heard the last event.
     pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
-        if self.observer.replace(Box::new(observer)).is_some() {
-            self.faults.push("observer: it is given twice".into());
-        }
+        self.observers.push(Box::new(observer));
         self
     }
 
@@ -284,7 +283,7 @@ impl Builder {
             clock,
             registrations,
             resources,
-            observer,
+            observers,
             mut faults,
         } = self;
         let queues: Vec<_> = registrations
@@ -300,7 +299,7 @@ impl Builder {
             clock,
             registry,
             resources,
-            observer,
+            observers,
         })
     }
 }

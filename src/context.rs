@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use jobkeep_store::{JobNumber, JobRecord, Kept, QueueName, State, Timestamp, Token};
 
+use crate::batch::unfold;
 #[cfg(any(feature = "http-call", all(feature = "command", unix)))]
 use crate::cancellation::Watch;
 use crate::cancellation::{Cancellation, Cancelled};
 #[cfg(any(feature = "http-call", all(feature = "command", unix)))]
 use crate::clock::Wake;
-use crate::clock::{Clock, Steady};
+use crate::clock::{Clock, Now, Steady};
 use crate::config::check_batch;
 use crate::enqueue::drafts;
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
-use crate::{Draft, Error, Failure, Job, NewJob, Receipt, payload};
+use crate::{Batch, Draft, Error, Failure, IntoNewJob, Job, Receipt, payload};
 
 /// What a running job may ask and say. It shows nothing of the store.
 pub struct Context {
@@ -270,7 +271,7 @@ impl Context {
         self.runtime.checkpoint(number, &mut hand, payload)
     }
 
-    /// Queues a job, or a [`NewJob`] with its options, that follows this one: it is accepted in the
+    /// Queues a job, or a [`NewJob`](crate::NewJob) with its options, that follows this one: it is accepted in the
     /// commit that records this attempt's success, and a delay counts from there. An attempt that
     /// ends in any other way queues nothing.
     ///
@@ -288,8 +289,8 @@ impl Context {
     /// Where the job's queue is not declared, its payload too large, its key too large, or the job does
     /// not come back from its encoding; where they are too many; and where this attempt no longer has its
     /// job, because its time-out is over: [`Error::is_attempt_over`]. Those queued before stand.
-    pub fn enqueue<J: Job>(&self, job: impl Into<NewJob<J>>) -> Result<(), Error> {
-        self.follow_up(vec![job.into().draft()?])
+    pub fn enqueue<N: IntoNewJob>(&self, job: N) -> Result<(), Error> {
+        self.follow_up(vec![job.into_new_job().draft()?])
     }
 
     /// Queues several jobs that follow this one, in their order: see [`enqueue`](Self::enqueue).
@@ -299,11 +300,24 @@ impl Context {
     ///
     /// # Errors
     /// As [`enqueue`](Self::enqueue), for any one of them: then none of them is queued.
-    pub fn enqueue_all<J: Job, N: Into<NewJob<J>>>(
+    pub fn enqueue_all<N: IntoNewJob>(
         &self,
         jobs: impl IntoIterator<Item = N>,
     ) -> Result<(), Error> {
         let drafts = drafts(jobs)?;
+        self.follow_up(drafts)
+    }
+
+    /// Queues jobs of several types that follow this one, in their order: see [`enqueue`](Self::enqueue) and
+    /// [`Batch`].
+    ///
+    /// # Durability
+    /// As [`enqueue`](Self::enqueue).
+    ///
+    /// # Errors
+    /// As [`enqueue`](Self::enqueue), for any one of them: then none of them is queued.
+    pub fn enqueue_batch<B: Batch>(&self, batch: B) -> Result<(), Error> {
+        let (drafts, _) = unfold(batch)?;
         self.follow_up(drafts)
     }
 
@@ -460,9 +474,9 @@ impl Running {
 }
 
 /// How long an attempt may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Limit {
-    pub(crate) started: Timestamp,
+    pub(crate) began: Now,
     pub(crate) deadline: Steady,
     pub(crate) timeout_ms: u64,
 }

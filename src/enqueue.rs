@@ -1,7 +1,8 @@
 use std::time::Duration;
 
+use crate::batch::unfold;
 use crate::finished::{Completed, Finished};
-use crate::{Draft, Error, Job, NewJob, Receipt};
+use crate::{Batch, Draft, Error, IntoNewJob, Job, Receipt};
 
 /// Whoever accepts jobs: the [`Manager`](crate::Manager) of this process, the `http::Client` of others, or
 /// what you put in their place. Code that queues through `&dyn Enqueue` works with all of them.
@@ -44,8 +45,8 @@ impl dyn Enqueue + '_ {
     /// # Errors
     /// As [`accept`](Enqueue::accept), or where the job does not come back from its encoding:
     /// [`Error::is_codec`].
-    pub fn enqueue<J: Job>(&self, job: impl Into<NewJob<J>>) -> Result<Receipt<J>, Error> {
-        let receipts = self.accept(vec![job.into().draft()?])?;
+    pub fn enqueue<N: IntoNewJob>(&self, job: N) -> Result<Receipt<N::Job>, Error> {
+        let receipts = self.accept(vec![job.into_new_job().draft()?])?;
         first(receipts).map(Receipt::typed)
     }
 
@@ -56,16 +57,28 @@ impl dyn Enqueue + '_ {
     ///
     /// # Errors
     /// As [`accept`](Enqueue::accept), or where a job does not come back from its encoding.
-    pub fn enqueue_all<J: Job, N: Into<NewJob<J>>>(
+    pub fn enqueue_all<N: IntoNewJob>(
         &self,
         jobs: impl IntoIterator<Item = N>,
-    ) -> Result<Vec<Receipt<J>>, Error> {
+    ) -> Result<Vec<Receipt<N::Job>>, Error> {
         let drafts = drafts(jobs)?;
         Ok(self
             .accept(drafts)?
             .into_iter()
             .map(Receipt::typed)
             .collect())
+    }
+
+    /// Queues jobs of several types, all or none. See [`Manager::enqueue_batch`](crate::Manager::enqueue_batch).
+    ///
+    /// # Durability
+    /// As each receipt says, when this returns.
+    ///
+    /// # Errors
+    /// As [`accept`](Enqueue::accept), or where a job does not come back from its encoding.
+    pub fn enqueue_batch<B: Batch>(&self, batch: B) -> Result<B::Receipts, Error> {
+        let (drafts, take) = unfold(batch)?;
+        take(&mut self.accept(drafts)?.into_iter())
     }
 
     /// The job, if it has finished. See [`Manager::completed`](crate::Manager::completed).
@@ -96,11 +109,11 @@ impl dyn Enqueue + '_ {
 }
 
 /// The drafts of a batch.
-pub(crate) fn drafts<J: Job, N: Into<NewJob<J>>>(
+pub(crate) fn drafts<N: IntoNewJob>(
     jobs: impl IntoIterator<Item = N>,
 ) -> Result<Vec<Draft>, Error> {
     let draft = |(index, job): (usize, N)| {
-        let draft = job.into().draft();
+        let draft = job.into_new_job().draft();
         draft.map_err(|error| error.of_batch(index))
     };
     jobs.into_iter().enumerate().map(draft).collect()

@@ -1,10 +1,45 @@
 //! What an [`Observer`] is told.
 
+use std::time::Duration;
+
 use jobkeep_store::{
     AttemptEnd, JobNumber, JobRecord, ParkReason, QueueName, State, StateKind, Timestamp,
 };
 
-use crate::{Failure, Observer};
+use crate::Failure;
+use crate::clock::{Now, Steady};
+
+/// Any of them, for an [`Observer`](crate::Observer) that is a closure or does the same with all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A job was accepted.
+    Accepted(Accepted),
+    /// A worker begins an attempt.
+    Started(Started),
+    /// A job has reached its final state.
+    Finished(Finished),
+    /// A job is to run again.
+    Retried(Retried),
+    /// A job put itself off.
+    Snoozed(Snoozed),
+    /// A job was set aside because it cannot run here.
+    Parked(Parked),
+    /// A job is held back because processes died beside it.
+    Suspected(Suspected),
+    /// A job runs on after its attempt has been settled as timed out.
+    Stuck(Stuck),
+    /// A queue was paused.
+    Paused(Paused),
+    /// A queue was resumed.
+    Resumed(Resumed),
+    /// The manager cannot write to its store.
+    Degraded(Degraded),
+    /// The manager writes to its store again.
+    Recovered(Recovered),
+    /// The observer was too slow for so many.
+    Lost(Lost),
+}
 
 /// Which job an event speaks of, and when it came about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +63,30 @@ pub struct Started {
     about: About,
     attempt: u32,
     thread: String,
+    waited: Duration,
+}
+
+/// How long an attempt took that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Times {
+    started: Timestamp,
+    took: Duration,
+    waited: Duration,
+}
+
+impl Times {
+    /// Of an attempt of a job that was accepted or due at `order`. Counted by the steady clock.
+    pub(crate) fn new(order: Timestamp, began: Now, ended: Steady) -> Self {
+        Self {
+            started: began.wall,
+            took: ended.since(began.steady),
+            waited: waited(order, began),
+        }
+    }
+}
+
+fn waited(order: Timestamp, began: Now) -> Duration {
+    began.steady.since(Steady(order.0))
 }
 
 /// A job has reached its final state.
@@ -37,15 +96,25 @@ pub struct Finished {
     state: StateKind,
     attempts: u32,
     failure: Option<Failure>,
+    times: Option<Times>,
 }
 
-/// A job is to run again: its attempt failed, it put itself off, or somebody retried it.
+/// A job is to run again: its attempt failed, or somebody retried it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retried {
     about: About,
     attempts: u32,
     error: Option<String>,
     due: Option<Timestamp>,
+    times: Option<Times>,
+}
+
+/// A job put itself off, by [`JobError::snooze`](crate::JobError::snooze).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snoozed {
+    about: About,
+    due: Timestamp,
+    times: Option<Times>,
 }
 
 /// A job was set aside because it cannot run here.
@@ -88,7 +157,31 @@ pub struct Resumed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Degraded {
     cause: String,
+    poisoned: bool,
     at: Timestamp,
+}
+
+/// The manager writes to its store again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    at: Timestamp,
+}
+
+/// So many events were not told, because the observer was too slow: by kind, so that what was heard and
+/// what was lost make up what happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    accepted: u64,
+    started: u64,
+    succeeded: u64,
+    failed: u64,
+    cancelled: u64,
+    retried: u64,
+    snoozed: u64,
+    parked: u64,
+    suspected: u64,
+    stuck: u64,
+    others: u64,
 }
 
 macro_rules! of_a_job {
@@ -118,8 +211,32 @@ macro_rules! of_a_job {
 }
 
 of_a_job!(
-    Accepted, Started, Finished, Retried, Parked, Suspected, Stuck
+    Accepted, Started, Finished, Retried, Snoozed, Parked, Suspected, Stuck
 );
+
+macro_rules! of_an_attempt {
+    ($($event:ident),+) => { $(
+        impl $event {
+            /// When the attempt began that ended so. `None` where no attempt did, but somebody's call: the
+            /// same goes for the two below.
+            pub fn started(&self) -> Option<Timestamp> {
+                self.times.map(|times| times.started)
+            }
+
+            /// How long that attempt took, by the monotonic clock.
+            pub fn duration(&self) -> Option<Duration> {
+                self.times.map(|times| times.took)
+            }
+
+            /// How long the job had waited for it, since it was accepted or became due.
+            pub fn waited(&self) -> Option<Duration> {
+                self.times.map(|times| times.waited)
+            }
+        }
+    )+ };
+}
+
+of_an_attempt!(Finished, Retried, Snoozed);
 
 macro_rules! of_a_queue {
     ($($event:ident),+) => { $(
@@ -156,6 +273,11 @@ impl Started {
     pub fn thread(&self) -> &str {
         &self.thread
     }
+
+    /// How long the job has waited, since it was accepted or became due.
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
 }
 
 impl Finished {
@@ -182,13 +304,20 @@ impl Retried {
     }
 
     /// How the attempt failed: its error with its sources, its panic, or why no other host has begun
-    /// it. `None` where the job put itself off, or somebody retried it.
+    /// it. `None` where somebody retried it.
     pub fn error(&self) -> Option<&str> {
         self.error.as_deref()
     }
 
     /// When the job becomes ready; `None` where it is ready at once, because somebody retried it.
     pub fn due(&self) -> Option<Timestamp> {
+        self.due
+    }
+}
+
+impl Snoozed {
+    /// When the job becomes ready.
+    pub fn due(&self) -> Timestamp {
         self.due
     }
 }
@@ -225,25 +354,118 @@ impl Degraded {
         &self.cause
     }
 
+    /// The manager writes nothing any more, and has to be started anew; else it tries again by itself:
+    /// see [`Health`](crate::Health).
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned
+    }
+
     /// When it came about.
     pub fn at(&self) -> Timestamp {
         self.at
     }
 }
 
-/// Any of them, on its way to the observer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
-    Accepted(Accepted),
-    Started(Started),
-    Finished(Finished),
-    Retried(Retried),
-    Parked(Parked),
-    Suspected(Suspected),
-    Stuck(Stuck),
-    Paused(Paused),
-    Resumed(Resumed),
-    Degraded(Degraded),
+impl Recovered {
+    /// When it came about.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+}
+
+impl Lost {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        let Self {
+            accepted,
+            started,
+            succeeded,
+            failed,
+            cancelled,
+            retried,
+            snoozed,
+            parked,
+            suspected,
+            stuck,
+            others,
+        } = *self;
+        let of_attempts = started + succeeded + failed + cancelled + retried + snoozed;
+        accepted + of_attempts + parked + suspected + stuck + others
+    }
+
+    /// [`Accepted`] ones.
+    pub fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
+    /// [`Started`] ones.
+    pub fn started(&self) -> u64 {
+        self.started
+    }
+
+    /// [`Finished`] ones of this final state; none of any other state.
+    pub fn finished(&self, state: StateKind) -> u64 {
+        match state {
+            StateKind::Succeeded => self.succeeded,
+            StateKind::Failed => self.failed,
+            StateKind::Cancelled => self.cancelled,
+            _ => 0,
+        }
+    }
+
+    /// [`Retried`] ones.
+    pub fn retried(&self) -> u64 {
+        self.retried
+    }
+
+    /// [`Snoozed`] ones.
+    pub fn snoozed(&self) -> u64 {
+        self.snoozed
+    }
+
+    /// [`Parked`] ones.
+    pub fn parked(&self) -> u64 {
+        self.parked
+    }
+
+    /// [`Suspected`] ones.
+    pub fn suspected(&self) -> u64 {
+        self.suspected
+    }
+
+    /// [`Stuck`] ones.
+    pub fn stuck(&self) -> u64 {
+        self.stuck
+    }
+
+    /// Those that speak of queues and of the store.
+    pub fn others(&self) -> u64 {
+        self.others
+    }
+
+    pub(crate) fn count(&mut self, events: &[Event]) {
+        for event in events {
+            *match event {
+                Event::Accepted(_) => &mut self.accepted,
+                Event::Started(_) => &mut self.started,
+                Event::Finished(event) => match event.state {
+                    StateKind::Succeeded => &mut self.succeeded,
+                    StateKind::Cancelled => &mut self.cancelled,
+                    _ => &mut self.failed,
+                },
+                Event::Retried(_) => &mut self.retried,
+                Event::Snoozed(_) => &mut self.snoozed,
+                Event::Parked(_) => &mut self.parked,
+                Event::Suspected(_) => &mut self.suspected,
+                Event::Stuck(_) => &mut self.stuck,
+                Event::Paused(_)
+                | Event::Resumed(_)
+                | Event::Degraded(_)
+                | Event::Recovered(_)
+                | Event::Lost(_) => &mut self.others,
+            } += 1;
+        }
+    }
 }
 
 impl About {
@@ -265,21 +487,27 @@ impl Event {
         })
     }
 
-    pub(crate) fn started(
-        job: JobNumber,
-        record: &JobRecord,
-        thread: String,
-        at: Timestamp,
-    ) -> Self {
+    pub(crate) fn started(job: JobNumber, record: &JobRecord, thread: String, began: Now) -> Self {
         Self::Started(Started {
-            about: About::of(job, record, at),
+            about: About::of(job, record, began.wall),
             attempt: record.attempts.saturating_add(1),
             thread,
+            waited: waited(record.order, began),
         })
     }
 
-    /// What became of a job, by its record after the end of an attempt or an operator's act.
+    /// What became of a job, by its record after an operator's act.
     pub(crate) fn of(job: JobNumber, record: &JobRecord, at: Timestamp) -> Self {
+        Self::ended(job, record, at, None)
+    }
+
+    /// The same, after the end of an attempt that took so long.
+    pub(crate) fn ended(
+        job: JobNumber,
+        record: &JobRecord,
+        at: Timestamp,
+        times: Option<Times>,
+    ) -> Self {
         let about = About::of(job, record, at);
         let (state, attempts) = (record.state.kind(), record.attempts);
         if let State::Parked(reason) = &record.state {
@@ -293,18 +521,48 @@ impl Event {
                 state,
                 attempts,
                 failure: failed.then(|| Failure::of(record)),
+                times,
             });
         }
         let due = due(record);
-        let last = record.history.first().map(|attempt| &attempt.end);
-        let snoozed = matches!(last, Some(AttemptEnd::Snoozed(_)));
+        let snoozed = has_snoozed(record);
+        if snoozed
+            && times.is_some()
+            && let Some(due) = due
+        {
+            return Self::Snoozed(Snoozed { about, due, times });
+        }
         let failed = due.is_some() && !snoozed;
         Self::Retried(Retried {
             about,
             attempts,
             error: failed.then(|| Failure::of(record).message().into()),
             due,
+            times,
         })
+    }
+
+    /// Somebody should look at what the end of an attempt has made of this job.
+    pub(crate) fn is_trouble_of(record: &JobRecord) -> bool {
+        match record.state.kind() {
+            StateKind::Failed | StateKind::Parked => true,
+            StateKind::Scheduled => !has_snoozed(record),
+            _ => false,
+        }
+    }
+
+    /// Somebody should look at it.
+    pub(crate) fn is_trouble(&self) -> bool {
+        match self {
+            Self::Finished(event) => event.state == StateKind::Failed,
+            Self::Retried(event) => event.error.is_some(),
+            Self::Parked(_)
+            | Self::Suspected(_)
+            | Self::Stuck(_)
+            | Self::Degraded(_)
+            | Self::Recovered(_) => true,
+            _ => false,
+        }
     }
 
     /// A job cannot run here; `name` is empty where its record cannot be read.
@@ -352,24 +610,22 @@ impl Event {
         Self::Resumed(Resumed { queue, at })
     }
 
-    pub(crate) fn degraded(cause: String, at: Timestamp) -> Self {
-        Self::Degraded(Degraded { cause, at })
+    pub(crate) fn degraded(cause: String, poisoned: bool, at: Timestamp) -> Self {
+        Self::Degraded(Degraded {
+            cause,
+            poisoned,
+            at,
+        })
     }
 
-    pub(crate) fn tell(&self, observer: &dyn Observer) {
-        match self {
-            Self::Accepted(event) => observer.accepted(event),
-            Self::Started(event) => observer.started(event),
-            Self::Finished(event) => observer.finished(event),
-            Self::Retried(event) => observer.retried(event),
-            Self::Parked(event) => observer.parked(event),
-            Self::Suspected(event) => observer.suspected(event),
-            Self::Stuck(event) => observer.stuck(event),
-            Self::Paused(event) => observer.paused(event),
-            Self::Resumed(event) => observer.resumed(event),
-            Self::Degraded(event) => observer.degraded(event),
-        }
+    pub(crate) fn recovered(at: Timestamp) -> Self {
+        Self::Recovered(Recovered { at })
     }
+}
+
+fn has_snoozed(record: &JobRecord) -> bool {
+    let last = record.history.first().map(|attempt| &attempt.end);
+    matches!(last, Some(AttemptEnd::Snoozed(_)))
 }
 
 fn due(record: &JobRecord) -> Option<Timestamp> {
@@ -384,6 +640,7 @@ mod tests {
     use jobkeep_store::{Backoff, Kept, PayloadCodec, Priority};
 
     use super::*;
+    use crate::Observer;
     use crate::sync::Mutex;
 
     #[derive(Default)]
@@ -431,8 +688,8 @@ mod tests {
         };
         let heard = Heard::default();
         let thread = "images-worker-1".into();
-        Event::stuck(JobNumber(7), &record, thread, Timestamp(2)).tell(&heard);
-        Event::degraded("disk full".into(), Timestamp(3)).tell(&heard);
+        heard.event(&Event::stuck(JobNumber(7), &record, thread, Timestamp(2)));
+        heard.event(&Event::degraded("disk full".into(), false, Timestamp(3)));
         let lines = heard.0.lock();
         assert_eq!(
             *lines,

@@ -160,6 +160,7 @@
 //! on a store of its own, registers nothing: its jobs wait until a process that knows them opens the
 //! store.
 
+mod batch;
 mod builder;
 #[cfg(any(feature = "http-call", all(feature = "command", unix)))]
 pub mod builtin;
@@ -178,6 +179,7 @@ mod finishing;
 #[cfg(any(feature = "http-server", feature = "http-client"))]
 pub mod http;
 mod job;
+mod logging;
 mod manager;
 mod observer;
 mod options;
@@ -194,6 +196,9 @@ mod sync;
 pub mod testing;
 mod verify;
 
+#[doc(hidden)]
+pub use batch::Take;
+pub use batch::{Batch, BatchSubmission};
 pub use builder::Builder;
 pub use cancellation::Cancelled;
 pub use carry::OnUnknown;
@@ -214,9 +219,10 @@ pub use jobkeep_store::{
     Attempt, AttemptEnd, Durability, JobNumber, ParkReason, PayloadCodec as Codec, Priority,
     QueueStore, StateKind, StoreError, Timestamp,
 };
+pub use manager::awaited::Pending;
 pub use manager::{Manager, WeakManager};
 pub use observer::Observer;
-pub use options::{Draft, NewJob};
+pub use options::{Draft, IntoNewJob, NewJob};
 pub use page::{ListedJob, Page};
 pub use parked::{ParkedJobs, ParkedKind};
 pub use receipt::{AnyJob, Receipt};

@@ -1,4 +1,3 @@
-#[cfg(feature = "http-server")]
 pub(crate) mod awaited;
 mod list;
 mod operate;
@@ -8,6 +7,7 @@ use std::time::Duration;
 
 use jobkeep_store::{Durability, JobNumber, QueueStore, Timestamp};
 
+use crate::batch::unfold;
 use crate::core::Counts;
 use crate::enqueue::{drafts, first};
 use crate::finished::{Completed, Finished, Status};
@@ -16,7 +16,7 @@ use crate::runtime::{
     self, Command, Health, Recovery, Shared, Shutdown, StillRunning, Stuck, WhenFull,
 };
 use crate::sync::{Arc, Weak};
-use crate::{Builder, Draft, Enqueue, Error, Job, NewJob, Receipt, payload};
+use crate::{Batch, Builder, Draft, Enqueue, Error, IntoNewJob, Job, Receipt, payload};
 
 /// Queues jobs and runs them, on thread pools inside this process.
 ///
@@ -100,22 +100,22 @@ impl Manager {
         self.shared().stuck()
     }
 
-    /// Queues a job, or a [`NewJob`] with its options. Waits for room where the inbox is full.
+    /// Queues a job, or a [`NewJob`](crate::NewJob) with its options. Waits for room where the inbox is full.
     ///
-    /// A job that does so with the [key](NewJob::key) that it holds gets its own receipt: for its next run
+    /// A job that does so with the [key](crate::NewJob::key) that it holds gets its own receipt: for its next run
     /// there is [`Context::enqueue`](crate::Context::enqueue).
     ///
     /// # Durability
     /// The job is in the store, to the degree that [`Receipt::durability`] names, when this
-    /// returns. One that is [buffered](NewJob::durability) may not be there yet.
+    /// returns. One that is [buffered](crate::NewJob::durability) may not be there yet.
     ///
     /// # Errors
     /// Where its queue is not declared, its payload too large, or its idempotency key held with another
     /// payload; where it does not come back from its own encoding, so that it could never run,
     /// [`Error::is_codec`]; where the manager is shut down; where the store fails, and then
     /// [`Error::is_unknown`] tells whether the job may have been accepted.
-    pub fn enqueue<J: Job>(&self, job: impl Into<NewJob<J>>) -> Result<Receipt<J>, Error> {
-        let draft = job.into().draft()?;
+    pub fn enqueue<N: IntoNewJob>(&self, job: N) -> Result<Receipt<N::Job>, Error> {
+        let draft = job.into_new_job().draft()?;
         first(self.shared().accept(vec![draft], WhenFull::Wait)?).map(Receipt::typed)
     }
 
@@ -126,8 +126,8 @@ impl Manager {
     ///
     /// # Errors
     /// As [`enqueue`](Self::enqueue), and where the inbox is full: [`Error::is_full`].
-    pub fn try_enqueue<J: Job>(&self, job: impl Into<NewJob<J>>) -> Result<Receipt<J>, Error> {
-        let draft = job.into().draft()?;
+    pub fn try_enqueue<N: IntoNewJob>(&self, job: N) -> Result<Receipt<N::Job>, Error> {
+        let draft = job.into_new_job().draft()?;
         first(self.shared().accept(vec![draft], WhenFull::Refuse)?).map(Receipt::typed)
     }
 
@@ -139,13 +139,27 @@ impl Manager {
     ///
     /// # Errors
     /// As [`enqueue`](Self::enqueue), for any one of them; and where they are too many.
-    pub fn enqueue_all<J: Job, N: Into<NewJob<J>>>(
+    pub fn enqueue_all<N: IntoNewJob>(
         &self,
         jobs: impl IntoIterator<Item = N>,
-    ) -> Result<Vec<Receipt<J>>, Error> {
+    ) -> Result<Vec<Receipt<N::Job>>, Error> {
         let drafts = drafts(jobs)?;
         let receipts = self.shared().accept(drafts, WhenFull::Wait)?;
         Ok(receipts.into_iter().map(Receipt::typed).collect())
+    }
+
+    /// Queues jobs of several types in one commit, all or none, in their order: see [`Batch`] for an
+    /// example. At most 10,000 jobs and 16 MiB of rows.
+    ///
+    /// # Durability
+    /// As [`enqueue`](Self::enqueue). They are buffered where each of them is.
+    ///
+    /// # Errors
+    /// As [`enqueue`](Self::enqueue), for any one of them; and where they are too many.
+    pub fn enqueue_batch<B: Batch>(&self, batch: B) -> Result<B::Receipts, Error> {
+        let (drafts, take) = unfold(batch)?;
+        let receipts = self.shared().accept(drafts, WhenFull::Wait)?;
+        take(&mut receipts.into_iter())
     }
 
     /// Where a job stands.
@@ -501,9 +515,8 @@ impl Shared {
             self.stalled_report()
         };
         self.executors.wait(&self.clock, until);
-        if let Some(observing) = &self.observing {
-            observing.join(&self.clock, until);
-        }
+        self.observers.join(until);
+        self.say_the_end(&report);
         report
     }
 }

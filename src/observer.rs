@@ -1,5 +1,6 @@
 use crate::event::{
-    Accepted, Degraded, Finished, Parked, Paused, Resumed, Retried, Started, Stuck, Suspected,
+    Accepted, Degraded, Event, Finished, Lost, Parked, Paused, Recovered, Resumed, Retried,
+    Snoozed, Started, Stuck, Suspected,
 };
 
 /// Hears what happens to jobs, for metrics and logs: see [`Builder::observer`](crate::Builder::observer).
@@ -9,10 +10,25 @@ use crate::event::{
 /// those of one job in their order. Nobody waits for it, but a shutdown within its grace. It may call
 /// the manager; one that keeps a handle of it keeps it from ending by itself. Its panics are caught.
 ///
-/// Up to 4,096 events wait for it; what comes while so many do is [lost](Self::lost). So counts
-/// kept here are for watching; [`Manager::counts`](crate::Manager::counts) and
-/// [`Manager::jobs`](crate::Manager::jobs) tell the truth. What a start found is told by
+/// It never holds anybody up, so it may be too slow. While 4,096 events or more wait for it, those of the
+/// next commits are [lost](Self::lost), each commit's as a whole, and it is told how many of each kind:
+/// what it has heard and what was lost always add up. Before that the events of any one commit find room,
+/// a batch of 10,000 jobs included. What a start found is told by
 /// [`Manager::recovery`](crate::Manager::recovery), and by no event but [`parked`](Self::parked).
+///
+/// A closure that takes an [`Event`] is an observer too:
+///
+/// ```
+/// use jobkeep::event::Event;
+/// use jobkeep::{Manager, MemoryStore};
+///
+/// let manager = Manager::builder(MemoryStore::new())
+///     .observer(|event: &Event| println!("{event:?}"))
+///     .start()?;
+/// # Ok::<(), jobkeep::Error>(())
+/// ```
+///
+/// and one that counts:
 ///
 /// ```
 /// use std::sync::Arc;
@@ -27,6 +43,10 @@ use crate::event::{
 ///             self.0.fetch_add(1, Ordering::Relaxed);
 ///         }
 ///     }
+///
+///     fn lost(&self, event: &event::Lost) {
+///         self.0.fetch_add(event.finished(StateKind::Failed), Ordering::Relaxed);
+///     }
 /// }
 ///
 /// let failures = Arc::new(AtomicU64::new(0));
@@ -36,6 +56,25 @@ use crate::event::{
 /// # Ok::<(), jobkeep::Error>(())
 /// ```
 pub trait Observer: Send + Sync {
+    /// Any event: hands it to the method of its kind, below.
+    fn event(&self, event: &Event) {
+        match event {
+            Event::Accepted(event) => self.accepted(event),
+            Event::Started(event) => self.started(event),
+            Event::Finished(event) => self.finished(event),
+            Event::Retried(event) => self.retried(event),
+            Event::Snoozed(event) => self.snoozed(event),
+            Event::Parked(event) => self.parked(event),
+            Event::Suspected(event) => self.suspected(event),
+            Event::Stuck(event) => self.stuck(event),
+            Event::Paused(event) => self.paused(event),
+            Event::Resumed(event) => self.resumed(event),
+            Event::Degraded(event) => self.degraded(event),
+            Event::Recovered(event) => self.recovered(event),
+            Event::Lost(event) => self.lost(event),
+        }
+    }
+
     /// A job was accepted. Not told again where an idempotency key gave an existing job's receipt.
     fn accepted(&self, event: &Accepted) {
         let _ = event;
@@ -52,8 +91,13 @@ pub trait Observer: Send + Sync {
         let _ = event;
     }
 
-    /// A job is to run again.
+    /// A job is to run again: its attempt failed, or somebody retried it.
     fn retried(&self, event: &Retried) {
+        let _ = event;
+    }
+
+    /// A job put itself off.
+    fn snoozed(&self, event: &Snoozed) {
         let _ = event;
     }
 
@@ -94,8 +138,41 @@ pub trait Observer: Send + Sync {
         let _ = event;
     }
 
-    /// So many events were not told, after those that were: the observer was too slow.
-    fn lost(&self, count: u64) {
-        let _ = count;
+    /// The store takes again what is written to it.
+    fn recovered(&self, event: &Recovered) {
+        let _ = event;
+    }
+
+    /// So many events of each kind were not told, after those that were: the observer was too slow.
+    fn lost(&self, event: &Lost) {
+        let _ = event;
+    }
+}
+
+impl<F: Fn(&Event) + Send + Sync> Observer for F {
+    fn event(&self, event: &Event) {
+        self(event);
+    }
+}
+
+/// Which events are made at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Interest {
+    /// Nobody hears of any.
+    #[default]
+    Nothing,
+    /// Only of what [somebody should look at](Event::is_trouble): the log.
+    Trouble,
+    /// Of all.
+    All,
+}
+
+impl Interest {
+    pub(crate) fn hears(self, is_trouble: bool) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Trouble => is_trouble,
+            Self::All => true,
+        }
     }
 }

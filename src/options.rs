@@ -199,6 +199,35 @@ impl<J: Job> NewJob<J> {
     }
 }
 
+/// What can be queued: a job, or a [`NewJob`] with its options.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a job",
+    note = "implement `jobkeep::Job` for it: a `NAME`, an `Output`, and serde's `Serialize` and `Deserialize`"
+)]
+pub trait IntoNewJob {
+    /// The job's type.
+    type Job: Job;
+
+    /// The job with its options.
+    fn into_new_job(self) -> NewJob<Self::Job>;
+}
+
+impl<J: Job> IntoNewJob for J {
+    type Job = J;
+
+    fn into_new_job(self) -> NewJob<J> {
+        NewJob::new(self)
+    }
+}
+
+impl<J: Job> IntoNewJob for NewJob<J> {
+    type Job = J;
+
+    fn into_new_job(self) -> Self {
+        self
+    }
+}
+
 impl<J: Job> From<J> for NewJob<J> {
     fn from(job: J) -> Self {
         Self::new(job)

@@ -7,11 +7,10 @@ use std::task::{Context, Poll, ready};
 use jobkeep_store::{Durability, JobNumber};
 
 use crate::enqueue::first;
-#[cfg(feature = "http-server")]
 use crate::manager::awaited::Accepting;
 use crate::runtime::{Asked, Command, Shared, WhenFull};
 use crate::sync::Arc;
-use crate::{Draft, Error, Job, Manager, NewJob, Receipt};
+use crate::{Draft, Error, IntoNewJob, Job, Manager, Receipt};
 
 /// A job on its way into the store: [wait](Self::wait) for its receipt, or await it.
 ///
@@ -39,7 +38,7 @@ enum Left {
 }
 
 impl Manager {
-    /// Queues a job, or a [`NewJob`] with its options, and returns at once with a handle that
+    /// Queues a job, or a [`NewJob`](crate::NewJob) with its options, and returns at once with a handle that
     /// resolves when the job is accepted. Never blocks: where the inbox is full, the handle resolves
     /// to an error of which [`Error::is_full`] is true. One thread may have many submissions
     /// outstanding; they share commits.
@@ -64,11 +63,11 @@ impl Manager {
     /// # Errors
     /// All of them come with the submission: as [`enqueue`](Self::enqueue), and where the inbox is
     /// full.
-    pub fn submit<J: Job>(&self, job: impl Into<NewJob<J>>) -> Submission<J> {
-        let draft = job.into().draft();
+    pub fn submit<N: IntoNewJob>(&self, job: N) -> Submission<N::Job> {
+        let draft = job.into_new_job().draft();
         let stage = draft.and_then(|draft| {
             let shared = self.shared();
-            let left = shared.leave(vec![draft], &Act::one::<J>(), WhenFull::Refuse)?;
+            let left = shared.leave(vec![draft], &Act::one::<N::Job>(), WhenFull::Refuse)?;
             Ok(match left {
                 Left::Asked(asked) => Stage::Asked(Arc::clone(shared), asked),
                 Left::Accepted(receipts) => Stage::Answered(first(receipts)),
@@ -175,7 +174,6 @@ impl Shared {
     }
 
     /// Has the drafts accepted, for who does not block. Never waits for room.
-    #[cfg(feature = "http-server")]
     pub(crate) fn accepting(self: &Arc<Self>, drafts: Vec<Draft>) -> Accepting {
         let act = Act::of(&drafts);
         match self.leave(drafts, &act, WhenFull::Refuse) {

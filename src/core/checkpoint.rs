@@ -65,6 +65,7 @@ pub(super) mod tests {
     use super::*;
     use crate::clock::Now;
     use crate::core::{self, Drawn, Rules, Stored};
+    use crate::observer::Interest;
     use crate::{Job, NewJob, Retention};
 
     #[derive(serde::Serialize, serde::Deserialize)]
@@ -88,7 +89,7 @@ pub(super) mod tests {
             retention: Retention::new(),
             key_retention: Duration::ZERO,
             probation: Duration::ZERO,
-            observed: false,
+            observed: Interest::Nothing,
             stuck: Vec::new(),
         };
         let drawn = Drawn {

@@ -25,6 +25,7 @@ use super::unique::Uniques;
 use crate::Retention;
 use crate::clock::{Now, Steady};
 use crate::event::Event;
+use crate::observer::Interest;
 
 /// What the engine is told once.
 #[derive(Clone, Debug)]
@@ -39,7 +40,7 @@ pub(crate) struct Rules {
     /// Jobs that threads of this process still run, whose attempts are over.
     pub(crate) stuck: Vec<JobNumber>,
     /// Somebody hears of events.
-    pub(crate) observed: bool,
+    pub(crate) observed: Interest,
 }
 
 /// The scheduling state of one opening, and the commit group in the making.
@@ -63,7 +64,7 @@ pub(crate) struct Engine {
     pub(super) pauses: Pauses,
     /// The opening ends in order, and whether that is written.
     pub(super) closing: Option<bool>,
-    pub(super) observed: bool,
+    pub(super) observed: Interest,
     pub(super) group: Group,
 }
 
@@ -312,7 +313,14 @@ impl Engine {
 
     /// Has the observer told once the group is durable, where there is one.
     pub(super) fn observe(&mut self, event: impl FnOnce(Timestamp) -> Event) {
-        if self.observed {
+        if self.observed.hears(false) {
+            self.group.events.push(event(self.now.wall));
+        }
+    }
+
+    /// The same of what somebody should look at.
+    pub(super) fn observe_trouble(&mut self, event: impl FnOnce(Timestamp) -> Event) {
+        if self.observed.hears(true) {
             self.group.events.push(event(self.now.wall));
         }
     }

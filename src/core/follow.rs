@@ -106,6 +106,7 @@ mod tests {
     use super::*;
     use crate::core::checkpoint::tests::{Count, HERE, claimed};
     use crate::core::{Settlement, accept, begin_attempt};
+    use crate::observer::Interest;
     use crate::{Job, NewJob};
 
     #[test]
@@ -119,10 +120,10 @@ mod tests {
                 origins: HERE,
                 record: record.clone(),
                 payload: b"1".to_vec(),
-                started: Timestamp::default(),
+                began: Now::default(),
                 thread: String::new(),
                 log: Vec::new(),
-                observed: false,
+                observed: Interest::Nothing,
             };
             let (draft, queue) = (NewJob::new(Count(2)).draft().unwrap(), Count::POLICY.queue);
             let (now, order) = (Now::default(), Timestamp::default());

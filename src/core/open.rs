@@ -195,7 +195,7 @@ impl Engine {
             .filter(|_| may_begin);
         let from = hold.map(|hold| self.now.steady.after(hold));
         if let Some(from) = from {
-            self.observe(|at| Event::suspected(number, &record, Timestamp(from.0), at));
+            self.observe_trouble(|at| Event::suspected(number, &record, Timestamp(from.0), at));
         }
         let job = EncodedJob::new(record, here, Apart::Leave, None)?;
         let line = job.line;

@@ -122,7 +122,7 @@ impl Engine {
         if let Some(claim) = self.flight.end(number, token) {
             if let Some(queue) = self.pauses.name(claim.queue) {
                 let (queue, why) = (queue.clone(), ParkReason::Unreadable(reason.clone()));
-                self.observe(|at| Event::parked(number, "", queue, why, at));
+                self.observe_trouble(|at| Event::parked(number, "", queue, why, at));
             }
             self.park(number, Some(reason.into()));
         }

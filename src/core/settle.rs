@@ -14,8 +14,9 @@ use super::state;
 use crate::carry::OnUnknown;
 use crate::clock::{Now, Steady};
 use crate::context::cut;
-use crate::event::Event;
+use crate::event::{Event, Times};
 use crate::job::{CHAIN, JobError, Verdict};
+use crate::observer::Interest;
 use crate::retry;
 
 /// An attempt on a worker: the job as claimed, and what its end needs to know.
@@ -28,11 +29,11 @@ pub(crate) struct Run {
     pub(crate) record: Box<JobRecord>,
     /// The stored payload: what the attempt began with, or its last checkpoint.
     pub(crate) payload: Vec<u8>,
-    pub(crate) started: Timestamp,
+    pub(crate) began: Now,
     pub(crate) thread: String,
     pub(crate) log: Vec<String>,
-    /// Somebody hears of events.
-    pub(crate) observed: bool,
+    /// Who hears of its end.
+    pub(crate) observed: Interest,
 }
 
 /// How the attempt ended.
@@ -111,15 +112,16 @@ pub(crate) fn settle(
         origins,
         mut record,
         payload,
-        started,
+        began,
         thread,
         log,
         observed,
     } = run;
+    let times = Times::new(record.order, began, now.steady);
     let attempt_number = record.attempts.saturating_add(1);
     let attempt = |end| Attempt {
         number: attempt_number,
-        started,
+        started: began.wall,
         ended: now.wall,
         thread,
         end,
@@ -188,7 +190,8 @@ pub(crate) fn settle(
         }
     }
     .map_err(|illegal| format!("settle job {number}: {illegal}"))?;
-    let event = observed.then(|| Box::new(Event::of(number, &record, now.wall)));
+    let is_heard = observed.hears(Event::is_trouble_of(&record));
+    let event = is_heard.then(|| Event::ended(number, &record, now.wall, Some(times)));
     let job = EncodedJob::new(record, origins, body, output_row)
         .map_err(|cause| format!("settle job {number}: {cause}"))?;
     Ok(Settlement {
@@ -196,7 +199,7 @@ pub(crate) fn settle(
         token,
         job,
         key,
-        event,
+        event: event.map(Box::new),
         follow_ups: None,
     })
 }

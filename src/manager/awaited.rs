@@ -1,41 +1,64 @@
-//! The calls of a manager as futures, for the HTTP server: each costs memory and no thread.
+//! The calls of a manager as futures: each costs memory and no thread.
 
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use jobkeep_store::JobNumber;
 
+#[cfg(feature = "http-server")]
+use crate::Codec;
 use crate::core::Counts;
-use crate::finished::{Finished, Status};
-use crate::runtime::{Asked, Attending, Command, Reply, Shared, WhenFull};
+#[cfg(feature = "http-server")]
+use crate::finished::Finished;
+use crate::finished::Status;
+#[cfg(feature = "http-server")]
+use crate::runtime::Attending;
+use crate::runtime::{Asked, Command, Reply, Shared, WhenFull};
 use crate::sync::Arc;
-use crate::{Codec, Draft, Error, Manager, Receipt};
+use crate::{Draft, Error, Manager, Receipt};
+
+/// The answer to a call of a [`Manager`], awaited: [`status_async`](Manager::status_async) and the like.
+///
+/// The call is made when it returns this, polled or not; dropping this takes nothing back. Awaited again, an
+/// answer that was given is an error. The future needs no particular executor: it only calls its waker, on
+/// the manager's thread.
+#[must_use = "what became of the call shows when this is awaited"]
+pub struct Pending<T>(Result<Awaited<T>, Error>);
 
 /// What was asked of the committer, and is still to be answered.
 pub(crate) struct Awaited<T> {
     shared: Arc<Shared>,
     act: String,
-    asked: Result<Asked<T>, Error>,
+    asked: Asked<T>,
 }
 
-impl<T> Future for Awaited<T> {
+impl<T> Future for Pending<T> {
     type Output = Result<T, Error>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { shared, act, asked } = &mut *self;
-        match asked {
-            Ok(asked) => asked.poll(act, &shared.inbox, context.waker()),
+        match &mut self.0 {
+            Ok(Awaited { shared, act, asked }) => asked.poll(act, &shared.inbox, context.waker()),
             Err(refused) => Poll::Ready(Err(refused.clone())),
         }
     }
 }
 
 // Nothing of it is pinned.
-impl<T> Unpin for Awaited<T> {}
+impl<T> Unpin for Pending<T> {}
+
+impl<T> fmt::Debug for Pending<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Ok(awaited) => write!(f, "Pending({})", awaited.act),
+            Err(refused) => f.debug_tuple("Pending").field(refused).finish(),
+        }
+    }
+}
 
 /// Jobs on their way into the store.
 pub(crate) enum Accepting {
-    Asked(Awaited<Vec<JobNumber>>),
+    Asked(Arc<Shared>, Pending<Vec<JobNumber>>),
     Answered(Result<Vec<Receipt>, Error>),
 }
 
@@ -44,9 +67,9 @@ impl Future for Accepting {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut *self {
-            Self::Asked(asked) => {
-                let numbers = ready!(Pin::new(&mut *asked).poll(context));
-                Poll::Ready(numbers.map(|numbers| asked.shared.receipts(numbers)))
+            Self::Asked(shared, asked) => {
+                let numbers = ready!(Pin::new(asked).poll(context));
+                Poll::Ready(numbers.map(|numbers| shared.receipts(numbers)))
             }
             Self::Answered(answer) => Poll::Ready(answer.clone()),
         }
@@ -54,8 +77,10 @@ impl Future for Accepting {
 }
 
 /// The end of a job of whatever type.
+#[cfg(feature = "http-server")]
 pub(crate) struct Ended(Attending);
 
+#[cfg(feature = "http-server")]
 impl Future for Ended {
     type Output = Result<Finished, Error>;
 
@@ -71,97 +96,174 @@ impl Manager {
     }
 
     /// The job, if it has finished. Reads the store on this thread.
+    #[cfg(feature = "http-server")]
     pub(crate) fn look<J>(&self, receipt: &Receipt<J>) -> Result<Option<Finished>, Error> {
         self.shared().finished(self.shared().check(receipt)?)
     }
 
     /// The job, as soon as it has finished.
+    #[cfg(feature = "http-server")]
     pub(crate) fn ended(&self, receipt: &Receipt) -> Result<Ended, Error> {
         let number = self.shared().check(receipt)?;
         Attending::new(self.shared(), number).map(Ended)
     }
 
-    pub(crate) fn status_awaited(&self, receipt: &Receipt) -> Result<Awaited<Status>, Error> {
-        self.ask_awaited(receipt, "look up", |number, reply| Command::Look {
+    /// [`status`](Self::status) for an async program: nobody waits for its answer but the future, which
+    /// resolves at the committer's next turn.
+    ///
+    /// # Errors
+    /// All of them come with the future: as [`status`](Self::status), and where the inbox is full,
+    /// [`Error::is_full`].
+    pub fn status_async<J>(&self, receipt: &Receipt<J>) -> Pending<Status> {
+        self.ask_async(receipt, "look up", |number, reply| Command::Look {
             number,
             reply,
         })
     }
 
-    pub(crate) fn cancel_awaited(&self, receipt: &Receipt) -> Result<Awaited<()>, Error> {
-        self.ask_awaited(receipt, "cancel", |number, reply| Command::Cancel {
+    /// [`cancel`](Self::cancel) for an async program.
+    ///
+    /// # Durability
+    /// None when this returns. As [`cancel`](Self::cancel) when the future resolves.
+    ///
+    /// # Errors
+    /// All of them come with the future: as [`cancel`](Self::cancel), and where the inbox is full.
+    pub fn cancel_async<J>(&self, receipt: &Receipt<J>) -> Pending<()> {
+        self.ask_async(receipt, "cancel", |number, reply| Command::Cancel {
             number,
             reply,
         })
     }
 
-    pub(crate) fn retry_awaited(&self, receipt: &Receipt) -> Result<Awaited<()>, Error> {
-        self.ask_awaited(receipt, "retry", |number, reply| Command::Retry {
+    /// [`retry`](Self::retry) for an async program.
+    ///
+    /// # Durability
+    /// None when this returns. As [`retry`](Self::retry) when the future resolves.
+    ///
+    /// # Errors
+    /// All of them come with the future: as [`retry`](Self::retry), and where the inbox is full.
+    pub fn retry_async<J>(&self, receipt: &Receipt<J>) -> Pending<()> {
+        self.ask_async(receipt, "retry", |number, reply| Command::Retry {
             number,
             reply,
         })
     }
 
-    pub(crate) fn amend_awaited(
+    /// Gives a job that is set aside another payload, encoded and checked by the host.
+    #[cfg(feature = "http-server")]
+    pub(crate) fn amend_encoded(
         &self,
         receipt: &Receipt,
         name: String,
         codec: Codec,
         payload: Vec<u8>,
-    ) -> Result<Awaited<()>, Error> {
-        let number = self.shared().check(receipt)?;
+    ) -> Pending<()> {
         let amendment = self
             .shared()
-            .amendment(number, vec![name], codec, payload)?;
-        self.ask_awaited(receipt, "amend", |number, reply| Command::Amend {
+            .check(receipt)
+            .and_then(|number| self.shared().amendment(number, vec![name], codec, payload));
+        match amendment {
+            Ok(amendment) => self.ask_async(receipt, "amend", |number, reply| Command::Amend {
+                number,
+                amendment,
+                reply,
+            }),
+            Err(refused) => Pending(Err(refused)),
+        }
+    }
+
+    /// [`remove`](Self::remove) for an async program.
+    ///
+    /// # Durability
+    /// None when this returns. As [`remove`](Self::remove) when the future resolves.
+    ///
+    /// # Errors
+    /// All of them come with the future: as [`remove`](Self::remove), and where the inbox is full.
+    pub fn remove_async<J>(&self, receipt: &Receipt<J>) -> Pending<()> {
+        self.ask_async(receipt, "remove", |number, reply| Command::Remove {
             number,
-            amendment,
             reply,
         })
     }
 
-    pub(crate) fn remove_awaited(&self, receipt: &Receipt) -> Result<Awaited<()>, Error> {
-        self.ask_awaited(receipt, "remove", |number, reply| Command::Remove {
-            number,
-            reply,
-        })
-    }
-
-    pub(crate) fn counts_awaited(&self) -> Awaited<Counts> {
+    /// [`counts`](Self::counts) for an async program.
+    ///
+    /// # Errors
+    /// All of them come with the future: as [`counts`](Self::counts), and where the inbox is full.
+    pub fn counts_async(&self) -> Pending<Counts> {
         let count = |reply| Command::Count { reply };
-        self.shared().awaited("count the jobs".into(), count)
+        self.shared().pending("count the jobs".into(), count)
     }
 
-    pub(crate) fn paused_awaited(&self) -> Awaited<Vec<String>> {
+    /// [`paused`](Self::paused) for an async program.
+    ///
+    /// # Errors
+    /// All of them come with the future: as [`paused`](Self::paused), and where the inbox is full.
+    pub fn paused_async(&self) -> Pending<Vec<String>> {
         let paused = |reply| Command::Paused { reply };
         self.shared()
-            .awaited("list the paused queues".into(), paused)
+            .pending("list the paused queues".into(), paused)
     }
 
-    fn ask_awaited<T>(
+    /// [`pause`](Self::pause) for an async program.
+    ///
+    /// # Durability
+    /// None when this returns. As [`pause`](Self::pause) when the future resolves.
+    ///
+    /// # Errors
+    /// All of them come with the future: as [`pause`](Self::pause), and where the inbox is full.
+    pub fn pause_async(&self, queue: &str) -> Pending<()> {
+        let act = format!("pause queue `{queue}`");
+        self.shared().pending(act, |reply| Command::Pause {
+            queue: queue.into(),
+            rest: None,
+            reply,
+        })
+    }
+
+    /// [`resume`](Self::resume) for an async program.
+    ///
+    /// # Durability
+    /// None when this returns. As [`resume`](Self::resume) when the future resolves.
+    ///
+    /// # Errors
+    /// All of them come with the future: as [`resume`](Self::resume), and where the inbox is full.
+    pub fn resume_async(&self, queue: &str) -> Pending<()> {
+        let act = format!("resume queue `{queue}`");
+        self.shared().pending(act, |reply| Command::Resume {
+            queue: queue.into(),
+            reply,
+        })
+    }
+
+    fn ask_async<J, T>(
         &self,
-        receipt: &Receipt,
+        receipt: &Receipt<J>,
         act: &str,
         command: impl FnOnce(JobNumber, Reply<T>) -> Command,
-    ) -> Result<Awaited<T>, Error> {
-        let number = self.shared().check(receipt)?;
-        let act = format!("{act} job {number}");
-        Ok(self.shared().awaited(act, |reply| command(number, reply)))
+    ) -> Pending<T> {
+        match self.shared().check(receipt) {
+            Ok(number) => {
+                let act = format!("{act} job {number}");
+                self.shared().pending(act, |reply| command(number, reply))
+            }
+            Err(refused) => Pending(Err(refused)),
+        }
     }
 }
 
 impl Shared {
-    fn awaited<T>(
+    fn pending<T>(
         self: &Arc<Self>,
         act: String,
         command: impl FnOnce(Reply<T>) -> Command,
-    ) -> Awaited<T> {
+    ) -> Pending<T> {
         let asked = self.inbox.leave(&act, WhenFull::Refuse, command);
-        Awaited {
+        Pending(asked.map(|asked| Awaited {
             shared: Arc::clone(self),
             act,
             asked,
-        }
+        }))
     }
 
     pub(crate) fn awaiting(
@@ -169,10 +271,12 @@ impl Shared {
         act: String,
         asked: Asked<Vec<JobNumber>>,
     ) -> Accepting {
-        Accepting::Asked(Awaited {
+        let shared = Arc::clone(self);
+        let pending = Pending(Ok(Awaited {
             shared: Arc::clone(self),
             act,
-            asked: Ok(asked),
-        })
+            asked,
+        }));
+        Accepting::Asked(shared, pending)
     }
 }

@@ -88,7 +88,7 @@ impl Committer {
             let cause = Arc::new(cause);
             let now = shared.clock.now().wall;
             shared.health.poison(&cause, now);
-            shared.observe(|| Event::degraded(cause.to_string(), now));
+            shared.observe(true, || Event::degraded(cause.to_string(), true, now));
             shared.inbox.poison(cause);
             for pool in &shared.pools {
                 drop(pool.stop());
@@ -276,11 +276,7 @@ impl Committer {
             self.report.finished += self.settled.len() as u64;
         }
         self.settled.clear();
-        if let Some(observing) = &self.shared.observing
-            && !group.events.is_empty()
-        {
-            observing.tell(group.events);
-        }
+        self.shared.observers.tell(group.events);
         let mut handed = group.handed.into_iter().peekable();
         while let Some(&(queue, _)) = handed.peek() {
             let of_queue = std::iter::from_fn(|| handed.next_if(|(other, _)| *other == queue));
@@ -364,9 +360,7 @@ impl Committer {
         self.shared.waiters.dismiss(&self.shared.clock, look);
         // A store that cannot end in order has said so by its commits, or has lost nothing.
         drop(self.call_store(QueueStore::close));
-        if let Some(observing) = &self.shared.observing {
-            observing.end();
-        }
+        self.shared.observers.end();
         self.shared.ending.announce(self.report);
     }
 

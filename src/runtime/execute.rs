@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jobkeep_store::{JobNumber, Kept, Key, Timestamp};
+use jobkeep_store::{JobNumber, Kept, Key};
 
 use super::command::Command;
 use super::panics;
@@ -39,14 +39,15 @@ pub(super) fn begin(
 ) -> Result<Begun, String> {
     let loaded = load(shared, handed)?;
     let begun = shared.clock.now();
-    let started = begun.wall;
     let deadline = limit(shared, &loaded.hand, loaded.origins, running, begun);
     let thread: String = std::thread::current().name().unwrap_or_default().into();
     let record = &loaded.hand.record;
-    shared.observe(|| Event::started(running.number, record, thread.clone(), started));
+    shared.observe(false, || {
+        Event::started(running.number, record, thread.clone(), begun)
+    });
     Ok(Begun {
         loaded,
-        started,
+        began: begun,
         deadline,
         thread,
     })
@@ -60,7 +61,7 @@ pub(super) fn end(
 ) -> Result<Command, String> {
     let Begun {
         loaded,
-        started,
+        began,
         deadline,
         thread,
     } = begun;
@@ -100,10 +101,10 @@ pub(super) fn end(
         origins,
         record,
         payload,
-        started,
+        began,
         thread,
         log,
-        observed: shared.observing.is_some(),
+        observed: shared.observers.interest(),
     };
     let (outcome, follow_ups) = shared.follow_ups(outcome, follow_ups.drafts, &run, now, seed);
     let mut settlement = core::settle(run, outcome, now, seed, key)?;
@@ -129,7 +130,7 @@ fn limit(
     let end = begun.steady.after(Duration::from_millis(timeout_ms));
     let deadline = end.after(grace);
     let limit = Limit {
-        started: begun.wall,
+        began: begun,
         deadline,
         timeout_ms,
     };
@@ -141,7 +142,7 @@ fn limit(
 /// An attempt between its beginning and its end.
 pub(super) struct Begun {
     pub(super) loaded: Loaded,
-    started: Timestamp,
+    began: Now,
     /// When it is to end, where it has a time-out.
     deadline: Option<Steady>,
     thread: String,

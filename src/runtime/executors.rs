@@ -140,7 +140,7 @@ impl Executors {
         state.idle -= 1;
         let running = Arc::new(Running::new(foreign.job));
         *running.limit.lock() = Some(Limit {
-            started: now.wall,
+            began: now,
             deadline,
             timeout_ms: foreign.deadline_ms,
         });

@@ -89,8 +89,9 @@ impl Committer {
             .map(|key| core::key_hash(shared.origin.store, &record.name, key));
         let thread = overdue.thread.clone();
         let now = shared.clock.now();
-        let observed = shared.observing.is_some();
-        let stuck = observed.then(|| Event::stuck(number, &record, thread.clone(), now.wall));
+        let observed = shared.observers.interest();
+        let stuck = || Event::stuck(number, &record, thread.clone(), now.wall);
+        let stuck = observed.hears(true).then(stuck);
         let payload = match &mut record.payload {
             Kept::Inline(bytes) => std::mem::take(bytes),
             Kept::Apart(_) => Vec::new(),
@@ -106,7 +107,7 @@ impl Committer {
                 }),
                 record,
                 payload,
-                started: limit.started,
+                began: limit.began,
                 thread,
                 log: overdue.running.log.lock().clone(),
                 observed,

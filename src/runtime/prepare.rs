@@ -6,6 +6,7 @@ use super::shared::Shared;
 use crate::clock::Now;
 use crate::config::{BATCH_JOBS, check_batch};
 use crate::core::{self, Amendment, EncodedJob, KeyClaim, Origins};
+use crate::observer::Interest;
 use crate::{Codec, Draft, Error};
 
 impl Shared {
@@ -42,7 +43,10 @@ impl Shared {
                 let error = Error::codec(format_args!("encode job `{name}`"), cause);
                 (index, error)
             })?;
-            if jobs.len() >= AT_HAND && claim.is_none() && self.observing.is_none() {
+            if jobs.len() >= AT_HAND
+                && claim.is_none()
+                && self.observers.lasting_interest() != Interest::All
+            {
                 // Dropped here, because the committer has better things to do.
                 job.record = None;
             }

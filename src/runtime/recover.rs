@@ -109,7 +109,11 @@ impl Committer {
         let stored = opener.stored(Some(self.engine.fence()));
         let stored = stored.map_err(|why| self.lost(cause, why))?;
         self.engine.roll_back(
-            &rules(&shared.config, shared.observing.is_some(), Vec::new()),
+            &rules(
+                &shared.config,
+                shared.observers.lasting_interest(),
+                Vec::new(),
+            ),
             stored,
         );
         let restored = opener.restore(&mut self.engine, &mut Findings::default());
@@ -173,8 +177,8 @@ impl Committer {
         let now = self.shared.clock.now();
         self.shared.health.refuse(&cause, now.wall);
         if self.trouble.is_none() {
-            self.shared
-                .observe(|| Event::degraded(cause.to_string(), now.wall));
+            let degraded = || Event::degraded(cause.to_string(), false, now.wall);
+            self.shared.observe(true, degraded);
         }
         self.shared.inbox.refuse_jobs(Some(Arc::clone(&cause)));
         let pause = self
@@ -224,8 +228,11 @@ impl Committer {
     /// A group is written: the store takes everything again.
     pub(super) fn end_trouble(&mut self) {
         if self.trouble.take().is_some() {
-            self.shared.health.recover();
+            // Whoever sees the manager working may queue jobs.
             self.shared.inbox.refuse_jobs(None);
+            self.shared.health.recover();
+            let now = self.shared.clock.now().wall;
+            self.shared.observe(true, || Event::recovered(now));
         }
     }
 

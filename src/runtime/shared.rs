@@ -15,7 +15,7 @@ use super::health::HealthBoard;
 use super::inbox::Inbox;
 use super::living;
 use super::lost::Lost;
-use super::observe::Observing;
+use super::observe::Observers;
 use super::parked::ParkedBoard;
 use super::pool::Pool;
 use super::rings::Rings;
@@ -57,7 +57,7 @@ pub(crate) struct Shared {
     pub(crate) order_floor: Timestamp,
     pub(crate) positions: HashMap<String, u16>,
     pub(crate) ending: Arc<Ending>,
-    pub(crate) observing: Option<Arc<Observing>>,
+    pub(crate) observers: Observers,
 }
 
 impl Shared {

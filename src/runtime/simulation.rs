@@ -17,6 +17,7 @@ use super::{execute, living, panics, threads};
 use crate::clock::Steady;
 use crate::context::Running;
 use crate::core::{Counts, Drawn, Engine};
+use crate::observer::Interest;
 use crate::sync::Arc;
 use crate::{Draft, Error, payload};
 
@@ -61,7 +62,7 @@ impl Process {
     /// As [`Builder::start`](crate::Builder::start).
     pub(crate) fn new(parts: Parts) -> Result<(Self, Recovery), Error> {
         panics::watch();
-        let (shared, engine, recovery) = take_over(parts, false)?;
+        let (shared, engine, recovery) = take_over(parts, 0)?;
         let committer = Committer::new(engine, Arc::clone(&shared));
         let process = Self {
             shared,
@@ -263,7 +264,7 @@ impl Process {
             origins: &|queue, name| shared.origins(queue, name),
         };
         let stored = opener.stored(Some(engine.fence())).map_err(text)?;
-        let rules = rules(&shared.config, false, Vec::new());
+        let rules = rules(&shared.config, Interest::Nothing, Vec::new());
         let drawn = Drawn {
             tag: OpeningTag(0),
             store: engine.store(),

@@ -16,6 +16,7 @@ use super::health::HealthBoard;
 use super::inbox::{Haste, Inbox};
 use super::living::{stuck_in, watch};
 use super::lost::Lost;
+use super::observe::Observers;
 use super::parked::ParkedBoard;
 use super::pool::Pool;
 use super::rings::Rings;
@@ -27,6 +28,8 @@ use crate::config::Config;
 use crate::context::Resources;
 use crate::core::{self, Drawn, Engine, Origins, Rules, Stored, UncleanEnd};
 use crate::event::Event;
+use crate::logging;
+use crate::observer::Interest;
 use crate::receipt::{Origin, Proof};
 use crate::registry::Registry;
 use crate::sync::Arc;
@@ -39,7 +42,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) registry: Registry,
     pub(crate) resources: Resources,
-    pub(crate) observer: Option<Box<dyn Observer>>,
+    pub(crate) observers: Vec<Box<dyn Observer>>,
 }
 
 /// What the opening found.
@@ -66,7 +69,7 @@ pub(super) struct Findings {
     recovery: Recovery,
     /// Jobs that the last opening had in flight: what becomes of them is found after the scan.
     in_flight: HashSet<JobNumber>,
-    observed: bool,
+    observed: Interest,
     /// Of jobs that are parked from the beginning.
     events: Vec<Event>,
 }
@@ -85,7 +88,7 @@ impl Findings {
         self.recovery.parked.count(&reason, name, queue);
         // Undecodable ones are tried once more, and told then.
         let is_final = !matches!(reason, ParkReason::Undecodable(_));
-        if self.observed && is_final && self.events.len() < Self::TOLD {
+        if self.observed == Interest::All && is_final && self.events.len() < Self::TOLD {
             let event = Event::parked(job, name, queue.into(), reason, at);
             self.events.push(event);
         }
@@ -98,16 +101,17 @@ pub(super) const ACT: &str = "start the manager";
 /// fails.
 pub(crate) fn start(mut parts: Parts) -> Result<(Arc<Shared>, Recovery), Error> {
     panics::watch();
-    let observer = parts.observer.take();
-    let (shared, engine, recovery) = take_over(parts, observer.is_some())?;
-    threads::start(&shared, engine, observer)?;
+    let observers = std::mem::take(&mut parts.observers);
+    let (shared, engine, recovery) = take_over(parts, observers.len())?;
+    threads::start(&shared, engine, observers)?;
+    logging::started(&shared.location, &recovery);
     Ok((shared, recovery))
 }
 
-/// Everything but the threads. `observed` says that there will be an observer's.
+/// Everything but the threads. There will be so many observers.
 pub(super) fn take_over(
     parts: Parts,
-    observed: bool,
+    observers: usize,
 ) -> Result<(Arc<Shared>, Engine, Recovery), Error> {
     let Parts {
         store,
@@ -115,7 +119,7 @@ pub(super) fn take_over(
         clock,
         registry,
         resources,
-        observer: _,
+        observers: _,
     } = parts;
     let positions = positions(&config);
     let identity = store.identity().map_err(|cause| Error::store(ACT, cause))?;
@@ -139,7 +143,8 @@ pub(super) fn take_over(
     let secret = stored.secret.as_ref().unwrap_or(&drawn.secret).clone();
     // Those that return from now on are told by the watch below.
     let stuck: Vec<_> = stuck_in(store_id).iter().map(|stuck| stuck.job).collect();
-    let rules = rules(&config, observed, stuck.clone());
+    let observers = Observers::new(observers, drawn.tag, &clock);
+    let rules = rules(&config, observers.lasting_interest(), stuck.clone());
     let opened = reader
         .open(&rules, stored, &drawn)
         .map_err(|cause| Error::not_started(ACT, cause))?;
@@ -180,7 +185,7 @@ pub(super) fn take_over(
         order_floor: opened.order_floor,
         positions,
         ending: Arc::default(),
-        observing: observed.then(Arc::default),
+        observers,
         clock,
     });
     shared.clock.tell(&shared.ending);
@@ -188,9 +193,7 @@ pub(super) fn take_over(
     for pool in shared.pools.iter().filter(|pool| pool.push.is_some()) {
         shared.clock.tell(pool);
     }
-    if let Some(observing) = &shared.observing {
-        observing.tell(opened.events);
-    }
+    shared.observers.tell_observers(opened.events);
     watch(store_id, &shared.inbox);
     let still: Vec<_> = shared.stuck().iter().map(|stuck| stuck.job).collect();
     for job in stuck.into_iter().filter(|job| !still.contains(job)) {
@@ -200,7 +203,7 @@ pub(super) fn take_over(
     Ok((shared, opened.engine, opened.recovery))
 }
 
-pub(super) fn rules(config: &Config, observed: bool, stuck: Vec<JobNumber>) -> Rules {
+pub(super) fn rules(config: &Config, observed: Interest, stuck: Vec<JobNumber>) -> Rules {
     Rules {
         queues: config
             .queues

@@ -22,13 +22,11 @@ use crate::{Error, Observer};
 pub(super) fn start(
     shared: &Arc<Shared>,
     engine: Engine,
-    observer: Option<Box<dyn Observer>>,
+    observers: Vec<Box<dyn Observer>>,
 ) -> Result<(), Error> {
     let guard = HalfStarted(Some(shared));
-    if let (Some(observing), Some(observer)) = (&shared.observing, observer) {
-        let started = observing.start(observer, &shared.clock, shared.origin.opening);
-        started.map_err(|cause| not_started("the observer's thread", &cause))?;
-    }
+    let started = shared.observers.start(observers);
+    started.map_err(|cause| not_started("an observer's thread", &cause))?;
     let mut workers = Vec::new();
     for pool in &shared.pools {
         for place in 1..=pool.workers {
@@ -160,9 +158,7 @@ impl Drop for HalfStarted<'_> {
             drop(pool.stop());
         }
         shared.executors.halt();
-        if let Some(observing) = &shared.observing {
-            observing.end();
-        }
+        shared.observers.end();
         drop(shared.store.close());
     }
 }

@@ -129,6 +129,7 @@ impl History<'_> {
 
     /// Enqueues a job, unless its write is refused.
     fn enqueue(&self, job: impl Into<NewJob<Work>>) -> Option<Receipt<Work>> {
+        let job: NewJob<Work> = job.into();
         match self.manager.enqueue(job) {
             Ok(receipt) => Some(receipt),
             Err(error) => {

@@ -49,6 +49,8 @@ mod http_calls_tls;
 mod http_server;
 mod kit;
 mod listing;
+#[cfg(feature = "log")]
+mod logging;
 mod lost_calls;
 mod mending;
 mod observing;
@@ -378,6 +380,8 @@ behaviours! {
         a_damaged_row_of_retention_keeps_its_jobs_and_stops_nothing;
     submitting:
         a_submission_is_awaited_until_its_job_is_durable
+        a_batch_of_several_types_is_accepted_whole_or_not_at_all
+        what_blocks_has_a_future_beside_it
         a_submission_is_waited_for_until_its_job_is_durable
         a_dropped_submission_does_not_take_its_job_back
         a_full_inbox_refuses_a_submission_and_blocks_nobody
@@ -455,11 +459,14 @@ behaviours! {
         pauses_are_told_where_they_change_something
         what_was_not_committed_is_not_told
         a_slow_observer_holds_nobody_up_and_learns_what_it_lost
+        what_is_heard_and_what_is_lost_make_up_what_happened
+        every_job_that_follows_is_told
+        an_event_tells_how_long_a_job_waited_and_ran
         an_observer_that_panics_harms_nothing
         a_shutdown_waits_for_the_last_event
         a_shutdown_leaves_an_observer_behind_that_does_not_return
         an_observer_may_hold_the_manager_and_end_it
-        an_observer_is_given_once
+        several_observers_hear_the_same
         an_observer_hears_that_the_store_refuses
         a_success_that_ends_otherwise_for_a_key_is_told_as_it_ended
         what_is_written_at_the_second_try_is_told_once

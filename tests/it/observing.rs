@@ -4,6 +4,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jobkeep::event::Event;
 use jobkeep::testing::ManualClock;
 use jobkeep::{
     Builder, Context, Health, JobError, Manager, NewJob, Observer, Queue, StateKind, Timestamp,
@@ -88,8 +89,14 @@ impl Observer for Recorder {
         self.say(format!("{}: resumed {}", event.at(), event.queue()));
     }
 
-    fn lost(&self, count: u64) {
-        self.say(format!("lost {count}"));
+    fn snoozed(&self, event: &event::Snoozed) {
+        let (at, job, due) = (event.at(), event.job(), event.due());
+        self.say(format!("{at}: snoozed {job}, due {due}"));
+    }
+
+    fn lost(&self, event: &event::Lost) {
+        let (total, accepted) = (event.total(), event.accepted());
+        self.say(format!("lost {total}, {accepted} of them accepted"));
     }
 }
 
@@ -168,7 +175,7 @@ pub(crate) fn a_snooze_and_a_retry_by_an_operator_are_told(place: &dyn Place) {
     heard.expect(&[
         format!("{t0}: accepted 1 work default, at once"),
         format!("{t0}: started 1, 1 on default-worker-1"),
-        format!("{t0}: retried 1 after 0, None, due {t1}"),
+        format!("{t0}: snoozed 1, due {t1}"),
     ]);
     clock.advance(SECOND);
     heard.expect(&[
@@ -298,8 +305,8 @@ pub(crate) fn every_job_of_a_large_batch_is_told(place: &dyn Place) {
         .observer(recorder)
         .start()
         .unwrap();
-    manager.enqueue_all((0..2_000).map(|_| work("a"))).unwrap();
-    for number in 1..=2_000 {
+    manager.enqueue_all((0..10_000).map(|_| work("a"))).unwrap();
+    for number in 1..=10_000 {
         let line = heard.next();
         assert!(
             line.ends_with(&format!("accepted {number} work default, at once")),
@@ -364,8 +371,8 @@ impl Observer for AtTheDoor {
         self.1.say(event.job().to_string());
     }
 
-    fn lost(&self, count: u64) {
-        self.1.lost(count);
+    fn lost(&self, event: &event::Lost) {
+        self.1.lost(event);
     }
 }
 
@@ -385,14 +392,167 @@ fn at_the_door(builder: Builder) -> (Manager, Door, Heard) {
 pub(crate) fn a_slow_observer_holds_nobody_up_and_learns_what_it_lost(place: &dyn Place) {
     let (manager, door, heard) = at_the_door(Manager::builder(place.open()));
     manager.enqueue_all((0..5_000).map(|_| work("a"))).unwrap();
+    manager.enqueue_all((0..900).map(|_| work("a"))).unwrap();
+    manager.pause("default").unwrap();
     door.open(1);
-    let told = 1 + 4_096;
-    for number in 1..=told {
+    for number in 1..=5_001 {
         assert_eq!(heard.next(), number.to_string());
     }
-    assert_eq!(heard.next(), "lost 904");
+    assert_eq!(heard.next(), "lost 901, 900 of them accepted");
     manager.enqueue(work("a")).unwrap();
-    assert_eq!(heard.next(), "5002");
+    assert_eq!(heard.next(), "5902");
+}
+
+/// Counts what it hears and what it lost, by kind: accepted, succeeded, failed, snoozed.
+#[derive(Clone, Default)]
+struct Counts(Arc<Mutex<[u64; 4]>>);
+
+impl Counts {
+    fn add(&self, place: usize, count: u64) {
+        self.0.lock().unwrap()[place] += count;
+    }
+}
+
+impl Observer for Counts {
+    fn accepted(&self, _: &event::Accepted) {
+        self.add(0, 1);
+    }
+
+    fn finished(&self, event: &event::Finished) {
+        self.add(
+            if event.state() == StateKind::Failed {
+                2
+            } else {
+                1
+            },
+            1,
+        );
+    }
+
+    fn snoozed(&self, _: &event::Snoozed) {
+        self.add(3, 1);
+    }
+
+    fn lost(&self, event: &event::Lost) {
+        self.add(0, event.accepted());
+        self.add(1, event.finished(StateKind::Succeeded));
+        self.add(2, event.finished(StateKind::Failed));
+        self.add(3, event.snoozed());
+        assert_eq!(event.finished(StateKind::Cancelled) + event.others(), 0);
+    }
+}
+
+pub(crate) fn what_is_heard_and_what_is_lost_make_up_what_happened(place: &dyn Place) {
+    let (counts, door) = (Counts::default(), Door::new());
+    let (inside, waits) = (door.clone(), Mutex::new(true));
+    let manager = Manager::builder(place.open())
+        .queue(Queue::new("default").workers(2))
+        .handle::<Work>(|work, _| {
+            work.runs += 1;
+            match (work.label.as_str(), work.runs) {
+                ("snoozes", 1) => Err(JobError::snooze(Duration::ZERO)),
+                ("fails", _) => Err(JobError::permanent("no")),
+                _ => Ok(String::new()),
+            }
+        })
+        .observer(counts.clone())
+        // One that holds up nobody, the other one neither.
+        .observer(move |_: &Event| {
+            if std::mem::take(&mut *waits.lock().unwrap()) {
+                inside.enter("waits");
+            }
+        })
+        .start()
+        .unwrap();
+    for _ in 0..3 {
+        let labels = ["succeeds", "fails", "snoozes"]
+            .into_iter()
+            .cycle()
+            .take(3_000);
+        manager.enqueue_all(labels.map(work)).unwrap();
+    }
+    while manager.counts().unwrap().ready + manager.counts().unwrap().running > 0 {
+        std::thread::yield_now();
+    }
+    door.open(1);
+    manager.shutdown(PATIENCE).unwrap();
+    assert_eq!(*counts.0.lock().unwrap(), [9_000, 6_000, 3_000, 3_000]);
+}
+
+pub(crate) fn every_job_that_follows_is_told(place: &dyn Place) {
+    let counts = Counts::default();
+    let manager = one_worker(place)
+        .handle::<Work>(|_, ctx| {
+            let next = (0..10_000).map(|amount| NewJob::new(Other { amount }).delay(HOUR));
+            ctx.enqueue_all(next)?;
+            Ok(String::new())
+        })
+        .observer(counts.clone())
+        .start()
+        .unwrap();
+    let receipt = manager.enqueue(work("a")).unwrap();
+    manager.wait(&receipt, PATIENCE).unwrap();
+    manager.shutdown(PATIENCE).unwrap();
+    assert_eq!(*counts.0.lock().unwrap(), [10_001, 1, 0, 0]);
+}
+
+pub(crate) fn an_event_tells_how_long_a_job_waited_and_ran(place: &dyn Place) {
+    let clock = ManualClock::new();
+    let (said, heard) = channel();
+    let (said, run) = (Mutex::new(said), clock.clone());
+    let tell = move |event: &Event| {
+        let line = match event {
+            Event::Started(event) => format!("started after {:?}", event.waited()),
+            Event::Retried(event) => format!("retried {:?} {:?}", event.duration(), event.waited()),
+            Event::Snoozed(event) => format!("snoozed {:?} {:?}", event.duration(), event.waited()),
+            Event::Finished(event) => {
+                let (state, began) = (event.state(), event.started());
+                format!(
+                    "{state} {began:?} {:?} {:?}",
+                    event.duration(),
+                    event.waited()
+                )
+            }
+            _ => return,
+        };
+        let _ = said.lock().unwrap().send(line);
+    };
+    let manager = one_worker(place)
+        .clock(clock.clone())
+        .handle::<Work>(move |work, _| {
+            run.advance(2 * SECOND);
+            work.runs += 1;
+            match work.runs {
+                1 => Err(JobError::retry_after(SECOND, "no")),
+                2 => Err(JobError::snooze(SECOND)),
+                _ => Ok(String::new()),
+            }
+        })
+        .observer(tell)
+        .start()
+        .unwrap();
+    let next = || heard.recv_timeout(PATIENCE).unwrap();
+    manager.pause("default").unwrap();
+    let receipt = manager.enqueue(work("a")).unwrap();
+    clock.advance(SECOND);
+    manager.resume("default").unwrap();
+    assert_eq!(next(), "started after 1s");
+    assert_eq!(next(), "retried Some(2s) Some(1s)");
+    clock.advance(HOUR);
+    let late = HOUR - SECOND;
+    assert_eq!(next(), format!("started after {late:?}"));
+    assert_eq!(next(), format!("snoozed Some(2s) Some({late:?})"));
+    clock.advance(SECOND);
+    assert_eq!(next(), "started after 0ns");
+    manager.wait(&receipt, PATIENCE).unwrap();
+    let began = Timestamp(clock.wall().0 - 2_000);
+    assert_eq!(
+        next(),
+        format!("succeeded {:?} Some(2s) Some(0ns)", Some(began))
+    );
+    manager.retry(&receipt).unwrap();
+    // Somebody's call, and no attempt.
+    assert_eq!(next(), "retried None None");
 }
 
 /// Panics at every event, having heard it.
@@ -478,22 +638,31 @@ pub(crate) fn an_observer_may_hold_the_manager_and_end_it(place: &dyn Place) {
     drop(one_worker(place).start().unwrap());
 }
 
-pub(crate) fn an_observer_is_given_once(place: &dyn Place) {
-    let observer = || Recorder::new().0;
-    let builder = one_worker(place).observer(observer()).observer(observer());
-    let error = builder.start().unwrap_err();
-    assert!(error.is_config());
-    assert_eq!(
-        error.to_string(),
-        "start the manager: observer: it is given twice"
-    );
+pub(crate) fn several_observers_hear_the_same(place: &dyn Place) {
+    let (one, two) = (Recorder::new(), Recorder::new());
+    let manager = succeeding(one_worker(place))
+        .observer(one.0)
+        .observer(two.0)
+        .start()
+        .unwrap();
+    let receipt = manager.enqueue(work("a")).unwrap();
+    manager.wait(&receipt, PATIENCE).unwrap();
+    manager.shutdown(PATIENCE).unwrap();
+    let heard = one.1.rest();
+    assert_eq!((heard.len(), &heard), (3, &two.1.rest()));
 }
 
 struct Degradation(Mutex<Sender<String>>);
 
 impl Observer for Degradation {
     fn degraded(&self, event: &event::Degraded) {
+        assert!(!event.is_poisoned());
         let text = format!("{}: {}", event.at(), event.cause());
+        self.0.lock().unwrap().send(text).unwrap();
+    }
+
+    fn recovered(&self, event: &event::Recovered) {
+        let text = format!("{}: recovered", event.at());
         self.0.lock().unwrap().send(text).unwrap();
     }
 }
@@ -608,6 +777,7 @@ pub(crate) fn that_the_store_refuses_is_told_once_until_it_works_again(place: &d
         while manager.health() != Health::Working {
             std::thread::yield_now();
         }
+        expected.push(format!("{}: recovered", clock.wall()));
     }
     drop(manager);
     let told: Vec<_> = heard.iter().collect();

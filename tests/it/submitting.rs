@@ -3,12 +3,14 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::scope;
 use std::time::Duration;
 
-use jobkeep::{Builder, Manager, NewJob, Queue, Receipt, Submission};
+use jobkeep::{
+    Builder, Enqueue, JobNumber, Manager, NewJob, Queue, Receipt, StateKind, Submission,
+};
 use jobkeep_store::conformance::{Fault, Faults, Operation};
 
 use crate::executor::{Task, block_on};
 use crate::gate::{Gate, GatedStore};
-use crate::place::{PATIENCE, Place, Work, one_worker, succeeding, work};
+use crate::place::{Other, PATIENCE, Place, Work, one_worker, succeeding, work};
 
 /// A manager whose commits wait at the gate, on a store that fails when told.
 pub(crate) fn gated(place: &dyn Place) -> (Builder, Gate, Faults) {
@@ -243,4 +245,76 @@ pub(crate) fn an_executor_that_panics_stops_nobody_else(place: &dyn Place) {
     first.wait().unwrap();
     let receipt = theirs.wait().unwrap();
     manager.wait(&receipt, PATIENCE).unwrap();
+}
+
+pub(crate) fn a_batch_of_several_types_is_accepted_whole_or_not_at_all(place: &dyn Place) {
+    let manager = succeeding(one_worker(place))
+        .handle::<Other>(|other, _| Ok(other.amount))
+        .start()
+        .unwrap();
+    let others = || vec![Other { amount: 1 }, Other { amount: 2 }];
+    let named = || NewJob::new(work("named")).key("k");
+    let (one, many, named_one) = manager
+        .enqueue_batch((work("a"), others(), named()))
+        .unwrap();
+    let numbers = many.iter().map(Receipt::number);
+    let numbers: Vec<_> = [one.number()].into_iter().chain(numbers).collect();
+    assert_eq!(numbers, [1, 2, 3].map(JobNumber));
+    let two: u64 = *manager.wait(&many[1], PATIENCE).unwrap().output().unwrap();
+    assert_eq!(two, 2);
+    assert_eq!(
+        manager.wait(&one, PATIENCE).unwrap().output().unwrap(),
+        "a done"
+    );
+
+    // The same as a future, through the trait, and nested.
+    let ((again, rest), _) =
+        block_on(manager.submit_batch(((named(), others()), work("b")))).unwrap();
+    assert_eq!((again.number(), rest.len()), (named_one.number(), 2));
+    let queue: &dyn Enqueue = &manager;
+    let drafts = vec![
+        named().draft().unwrap(),
+        NewJob::new(work("c")).draft().unwrap(),
+    ];
+    let receipts: Vec<Receipt> = queue.enqueue_batch(drafts).unwrap();
+    assert_eq!(receipts[0].number(), named_one.number());
+    let counts = manager.counts().unwrap();
+    let all = counts.ready + counts.running + counts.succeeded;
+
+    let conflict = NewJob::new(work("another")).key("k");
+    let error = manager.enqueue_batch((work("d"), conflict)).unwrap_err();
+    assert_eq!(error.key_conflict_with(), Some(named_one.number()));
+    let too_large =
+        block_on(manager.submit_batch((Other { amount: 3 }, work("x".repeat(2 << 20)))));
+    assert!(too_large.unwrap_err().is_too_large());
+    let counts = manager.counts().unwrap();
+    assert_eq!(counts.ready + counts.running + counts.succeeded, all);
+}
+
+pub(crate) fn what_blocks_has_a_future_beside_it(place: &dyn Place) {
+    let manager = succeeding(one_worker(place)).start().unwrap();
+    block_on(async {
+        manager.pause_async("default").await.unwrap();
+        assert_eq!(manager.paused_async().await.unwrap(), ["default"]);
+        let receipt = manager.submit(work("a")).await.unwrap();
+        let status = manager.status_async(&receipt).await.unwrap();
+        assert_eq!(status.state(), StateKind::Ready);
+        manager.cancel_async(&receipt).await.unwrap();
+        assert_eq!(manager.counts_async().await.unwrap().cancelled, 1);
+        manager.retry_async(&receipt).await.unwrap();
+        manager.resume_async("default").await.unwrap();
+        manager.finished(&receipt).await.unwrap();
+        let refused = manager.cancel_async(&receipt).await.unwrap_err();
+        assert_eq!(refused.illegal_state(), Some(StateKind::Succeeded));
+        manager.remove_async(&receipt).await.unwrap();
+        assert!(
+            manager
+                .status_async(&receipt)
+                .await
+                .unwrap_err()
+                .is_pruned()
+        );
+        let refused = manager.pause_async("nowhere").await.unwrap_err();
+        assert!(refused.is_undeclared_queue());
+    });
 }

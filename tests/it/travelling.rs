@@ -38,6 +38,7 @@ fn kit(
 
 /// The job after its only or last attempt.
 fn ran<J: Job>(kit: &Kit, job: impl Into<NewJob<J>>) -> jobkeep::Completed<J> {
+    let job: NewJob<J> = job.into();
     let receipt = kit.enqueue(job).unwrap();
     kit.drain("default").unwrap();
     kit.completed(&receipt).unwrap().unwrap()

@@ -22,10 +22,11 @@ pub use builder::ClientBuilder;
 pub use pool::Pool;
 pub use push::Push;
 
+use crate::batch::unfold;
 use crate::enqueue::{drafts, first};
 use crate::finished::{Completed, Finished, Status};
 use crate::page::Page;
-use crate::{Draft, Enqueue, Error, Job, JobNumber, NewJob, Receipt, StateKind};
+use crate::{Batch, Draft, Enqueue, Error, IntoNewJob, Job, JobNumber, Receipt, StateKind};
 use address::Servers;
 use exchange::Exchange;
 use pool::Pools;
@@ -94,7 +95,7 @@ use waiting::Waiting;
 ///
 /// # What is sent twice, and when a job is made twice
 ///
-/// A job without an [idempotency key](NewJob::key) gets one from the client, a random one for each call, so
+/// A job without an [idempotency key](crate::NewJob::key) gets one from the client, a random one for each call, so
 /// that a request that comes twice to one host makes one job there. Keys are each host's own: a request
 /// that comes to *two* hosts makes two jobs. A host keeps such a key
 /// [as long](crate::Builder::key_retention) as any other. So:
@@ -151,7 +152,7 @@ impl Client {
         Self(Arc::new(inner))
     }
 
-    /// Sends one job, or a [`NewJob`] with its options.
+    /// Sends one job, or a [`NewJob`](crate::NewJob) with its options.
     ///
     /// # Durability
     /// The job is in the store of its host, to the degree that [`Receipt::durability`] names, when this
@@ -161,8 +162,8 @@ impl Client {
     /// Where no host accepted it: as [`Manager::enqueue`](crate::Manager::enqueue), and
     /// [`Error::is_unreachable`], [`Error::is_denied`], [`Error::is_too_many`]. Where the answer was
     /// lost, so that it may have been accepted: [`Error::is_unknown`].
-    pub fn enqueue<J: Job>(&self, job: impl Into<NewJob<J>>) -> Result<Receipt<J>, Error> {
-        let draft = job.into().draft()?;
+    pub fn enqueue<N: IntoNewJob>(&self, job: N) -> Result<Receipt<N::Job>, Error> {
+        let draft = job.into_new_job().draft()?;
         first(self.0.create(vec![draft])?).map(Receipt::typed)
     }
 
@@ -173,13 +174,25 @@ impl Client {
     ///
     /// # Errors
     /// As [`enqueue`](Self::enqueue), for any one of them; and where they belong to different pools.
-    pub fn enqueue_all<J: Job, N: Into<NewJob<J>>>(
+    pub fn enqueue_all<N: IntoNewJob>(
         &self,
         jobs: impl IntoIterator<Item = N>,
-    ) -> Result<Vec<Receipt<J>>, Error> {
+    ) -> Result<Vec<Receipt<N::Job>>, Error> {
         let drafts = drafts(jobs)?;
         let receipts = self.0.create(drafts)?;
         Ok(receipts.into_iter().map(Receipt::typed).collect())
+    }
+
+    /// Sends jobs of several types to one host, all or none, in their order: see [`Batch`].
+    ///
+    /// # Durability
+    /// As [`enqueue`](Self::enqueue).
+    ///
+    /// # Errors
+    /// As [`enqueue_all`](Self::enqueue_all).
+    pub fn enqueue_batch<B: Batch>(&self, batch: B) -> Result<B::Receipts, Error> {
+        let (drafts, take) = unfold(batch)?;
+        take(&mut self.0.create(drafts)?.into_iter())
     }
 
     /// Where a job stands.

@@ -48,11 +48,7 @@ pub(super) async fn job(
         if let Some(finished) = finished {
             return Ok(json(StatusCode::OK, &host.finished(&receipt, &finished)));
         }
-        let status = match manager.status_awaited(&receipt) {
-            Ok(status) => status.await,
-            Err(refused) => Err(refused),
-        };
-        let status = status.map_err(refused)?;
+        let status = manager.status_async(&receipt).await.map_err(refused)?;
         if !status.state().is_final() {
             return Ok(json(StatusCode::OK, &show::status(&receipt, &status)));
         }

@@ -15,8 +15,8 @@ use super::body::{decoded, read};
 use super::guard::Role;
 use super::query::{Named, Parameters};
 use super::show;
-use crate::manager::awaited::Awaited;
-use crate::{Draft, Error, JobNumber, Manager, Receipt, StateKind};
+use crate::manager::awaited::Pending;
+use crate::{Draft, JobNumber, Manager, Receipt, StateKind};
 
 /// `POST /v1/jobs/{receipt}/cancel`
 pub(super) async fn cancel(
@@ -24,7 +24,7 @@ pub(super) async fn cancel(
     Named(receipt): Named,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Refusal> {
-    host.act(&headers, receipt, Manager::cancel_awaited).await
+    host.act(&headers, receipt, Manager::cancel_async).await
 }
 
 /// `POST /v1/jobs/{receipt}/retry`
@@ -33,7 +33,7 @@ pub(super) async fn retry(
     Named(receipt): Named,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Refusal> {
-    host.act(&headers, receipt, Manager::retry_awaited).await
+    host.act(&headers, receipt, Manager::retry_async).await
 }
 
 /// `PUT /v1/jobs/{receipt}/payload`
@@ -46,8 +46,8 @@ pub(super) async fn amend(
     let receipt = host.receipt(&receipt?)?;
     let refused = |error| host.refusal_about(&receipt, &error);
     let body = host.body(request).await?;
-    let status = host.manager.status_awaited(&receipt).map_err(refused)?;
-    let name = status.await.map_err(refused)?.name().to_owned();
+    let status = host.manager.status_async(&receipt).await;
+    let name = status.map_err(refused)?.name().to_owned();
     let (decoder, stored) = (Arc::clone(&host), name.clone());
     let draft = decoded(body, move |body| {
         let wire::Amendment { payload, bincode } = read(body, decoder.limits.depth)?;
@@ -55,8 +55,8 @@ pub(super) async fn amend(
         decoder.decode(&stored, sent, None)
     });
     let Draft { codec, payload, .. } = draft.await?;
-    let asked = host.manager.amend_awaited(&receipt, name, codec, payload);
-    asked.map_err(refused)?.await.map_err(refused)?;
+    let amended = host.manager.amend_encoded(&receipt, name, codec, payload);
+    amended.await.map_err(refused)?;
     Ok(done())
 }
 
@@ -66,7 +66,7 @@ pub(super) async fn remove(
     Named(receipt): Named,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Refusal> {
-    host.act(&headers, receipt, Manager::remove_awaited).await
+    host.act(&headers, receipt, Manager::remove_async).await
 }
 
 #[derive(Debug, Deserialize)]
@@ -118,14 +118,11 @@ impl Host {
         &self,
         headers: &HeaderMap,
         receipt: Result<String, Refusal>,
-        act: fn(&Manager, &Receipt) -> Result<Awaited<()>, Error>,
+        act: fn(&Manager, &Receipt) -> Pending<()>,
     ) -> Result<Response<Body>, Refusal> {
         self.tokens.check(headers, &[Role::Operate])?;
         let receipt = self.receipt(&receipt?)?;
-        let answer = match act(&self.manager, &receipt) {
-            Ok(asked) => asked.await,
-            Err(refused) => Err(refused),
-        };
+        let answer = act(&self.manager, &receipt).await;
         answer.map_err(|error| self.refusal_about(&receipt, &error))?;
         Ok(done())
     }

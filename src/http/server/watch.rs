@@ -74,9 +74,9 @@ pub(super) async fn stats(
     host.tokens
         .check(&headers, &[Role::Operate, Role::ReadAll])?;
     let manager = &host.manager;
-    let counts = manager.counts_awaited().await;
+    let counts = manager.counts_async().await;
     let counts = counts.map_err(|error| host.refusal(&error))?;
-    let paused = manager.paused_awaited().await;
+    let paused = manager.paused_async().await;
     let stats = wire::Stats {
         server: manager.server().into(),
         scheduled: counts.scheduled,

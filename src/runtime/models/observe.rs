@@ -13,7 +13,7 @@ use crate::sync::Arc;
 use crate::{Context, MemoryStore, Observer};
 
 fn event(text: &str) -> Event {
-    Event::degraded(text.into(), Timestamp(0))
+    Event::degraded(text.into(), false, Timestamp(0))
 }
 
 type Told = Arc<Mutex<Vec<String>>>;
@@ -39,17 +39,17 @@ pub(super) fn all_is_told_in_each_ones_order_before_the_end() {
                     let observing = &observing;
                     scope.spawn(move || {
                         if flip() {
-                            observing.tell(events.map(event));
+                            observing.tell(events.map(event).into());
                         } else {
                             for text in events {
-                                observing.tell([event(text)]);
+                                observing.tell([event(text)].into());
                             }
                         }
                     });
                 }
             });
             observing.end();
-            observing.tell([event("too late")]);
+            observing.tell([event("too late")].into());
             observing.join(&clock, until);
             let told = told.lock().unwrap();
             assert_eq!(told.len(), 4);
@@ -79,7 +79,7 @@ pub(super) fn what_happens_is_told_at_once() {
     let observer = Box::new(Rings(Arc::clone(&bell)));
     thread::scope(|scope| {
         scope.spawn(|| observing.serve(observer, &clock));
-        scope.spawn(|| observing.tell([event("a")]));
+        scope.spawn(|| observing.tell([event("a")].into()));
         scope.spawn(|| {
             bell.wait(&clock, None);
             observing.end();
@@ -105,7 +105,7 @@ pub(super) fn an_observer_that_takes_long_is_left_to_itself() {
     thread::scope(|scope| {
         scope.spawn(|| observing.serve(observer, &clock));
         scope.spawn(|| {
-            observing.tell([event("a")]);
+            observing.tell([event("a")].into());
             observing.end();
             observing.join(&clock, until);
             gate.ring();

@@ -1,12 +1,12 @@
 //! The post of a pool whose one worker does not return in time, and of the thread that stands in for
 //! it.
 
-use jobkeep_store::{JobNumber, Timestamp};
+use jobkeep_store::JobNumber;
 use shuttle::sync::Barrier;
 use shuttle::thread;
 
 use super::{clock, flip};
-use crate::clock::{Clock, Steady};
+use crate::clock::{Clock, Now, Steady};
 use crate::config::Queue;
 use crate::context::Limit;
 use crate::runtime::models::pool::post;
@@ -21,7 +21,7 @@ fn work(pool: &Pool, clock: &Clock, returned: &Mutex<Vec<JobNumber>>, runs: &Bar
         let number = handed.order.number;
         if number.0 == 1 {
             let limit = Limit {
-                started: Timestamp::default(),
+                began: Now::default(),
                 deadline: DEADLINE,
                 timeout_ms: 1,
             };

@@ -118,12 +118,12 @@ impl Whole {
             clock,
             registry: Registry::new(vec![Registration::new(run)], &mut Vec::new()),
             resources: Resources::default(),
-            observer: None,
+            observers: Vec::new(),
         };
-        let (shared, engine, _) = take_over(parts, self.observer.is_some()).unwrap();
+        let (shared, engine, _) = take_over(parts, usize::from(self.observer.is_some())).unwrap();
         let own = || panics::own_this_thread(shared.origin.opening);
         thread::scope(|scope| {
-            if let (Some(observing), Some(observer)) = (&shared.observing, self.observer) {
+            if let (Some(observing), Some(observer)) = (shared.observers.first(), self.observer) {
                 shared.clock.tell(observing);
                 scope.spawn(|| {
                     own();

@@ -300,7 +300,7 @@ fn many_threads_share_a_client() {
 #[test]
 fn an_empty_batch_asks_nobody() {
     let client = Client::builder("http://127.0.0.1:1").build().unwrap();
-    assert_eq!(client.enqueue_all::<Echo, Echo>([]).unwrap(), []);
+    assert_eq!(client.enqueue_all::<Echo>([]).unwrap(), []);
 }
 
 #[test]
