@@ -31,8 +31,11 @@ pub trait Enqueue: Send + Sync {
 
     /// The finished job, waiting for it up to `patience`; `None` where it has not finished by then.
     ///
+    /// Without patience a job that is parked is one that has not finished.
+    ///
     /// # Errors
-    /// Where the receipt is not of this place, or the job is not kept.
+    /// Where the receipt is not of this place, or the job is not kept; where it is waited for and parked:
+    /// [`Error::is_parked`].
     fn look_up(&self, receipt: &Receipt, patience: Duration) -> Result<Option<Finished>, Error>;
 }
 

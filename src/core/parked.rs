@@ -183,10 +183,10 @@ impl Engine {
                 &record.name,
             )));
         }
-        let (stands, _) = self.stand(number, &record, origins);
         if self.flight.get(number).is_some() {
-            return wrong(stands);
+            return wrong(StateKind::Running);
         }
+        let (stands, _) = self.stand(number, &record, origins);
         if let Err(illegal) = state::amend(&mut record) {
             return wrong(illegal.from);
         }

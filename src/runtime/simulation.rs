@@ -19,7 +19,7 @@ use crate::context::Running;
 use crate::core::{Counts, Drawn, Engine};
 use crate::observer::Interest;
 use crate::sync::Arc;
-use crate::{Draft, Error, payload};
+use crate::{Codec, Draft, Error, Job, payload};
 
 /// The act of every call, as errors name it.
 const ACT: &str = "simulate";
@@ -99,6 +99,19 @@ impl Process {
     /// Where nobody is there to be asked.
     pub fn retry(&self, number: JobNumber) -> Result<Answer<()>, Error> {
         self.ask(|reply| Command::Retry { number, reply })
+    }
+
+    /// # Errors
+    /// Where nobody is there to be asked.
+    pub fn amend<J: Job>(&self, number: JobNumber, job: &J) -> Result<Answer<()>, Error> {
+        let payload = payload::to_json(job).map_err(|cause| Error::codec(ACT, cause))?;
+        let names = vec![J::NAME.into()];
+        let amendment = self.shared.amendment(number, names, Codec::Json, payload)?;
+        self.ask(|reply| Command::Amend {
+            number,
+            amendment,
+            reply,
+        })
     }
 
     /// # Errors

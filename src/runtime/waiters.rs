@@ -16,7 +16,8 @@ use crate::sync::{Arc, Mutex, MutexGuard};
 /// Who waits for the end of which job.
 ///
 /// 1. A waiter registers, and then looks whether the job has finished.
-/// 2. The committer makes a job's end durable, and then rings for who has registered.
+/// 2. The committer makes a job's end durable, and then rings for who has registered. It does the same
+///    where it has parked a job, which then shows on the [board](super::parked::ParkedBoard).
 /// 3. When nothing will end any more, it rings for everybody, and closes the store only when all of
 ///    them have looked a last time and are gone.
 ///

@@ -34,6 +34,7 @@ impl World {
             Step::End(pick, end) => self.end(pick, end),
             Step::Cancel(pick) => self.operate(pick, Op::Cancel),
             Step::Retry(pick) => self.operate(pick, Op::Retry),
+            Step::Amend(pick) => self.operate(pick, Op::Amend),
             Step::Remove(pick) => self.operate(pick, Op::Remove),
             Step::Pause(queue) => self.pause(queue, true),
             Step::Resume(queue) => self.pause(queue, false),
@@ -143,8 +144,8 @@ impl World {
 
     fn operate(&mut self, pick: usize, op: Op) -> Verdict {
         let (rows, process) = (&self.model.rows, &self.process);
-        let (Some(&number), Some(process)) = (
-            rows.keys().nth(pick.checked_rem(rows.len()).unwrap_or(0)),
+        let (Some((&number, row)), Some(process)) = (
+            rows.iter().nth(pick.checked_rem(rows.len()).unwrap_or(0)),
             process,
         ) else {
             return Ok(());
@@ -152,6 +153,14 @@ impl World {
         let answer = match op {
             Op::Cancel => process.cancel(number),
             Op::Retry => process.retry(number),
+            Op::Amend => process.amend(
+                number,
+                &Work {
+                    id: row.id,
+                    runs: 200,
+                    pad: "x".repeat(700 * (pick % 2)),
+                },
+            ),
             Op::Remove => process.remove(number),
         };
         if let Ok(answer) = answer {

@@ -320,7 +320,8 @@ impl Model {
         }
         if record.state != before.state {
             let crashing = matches!(before.state, State::Parked(ParkReason::Crashing(_)));
-            return if crashing && self.take_op(number, Op::Retry) {
+            let mut let_go = [Op::Retry, Op::Amend].into_iter();
+            return if crashing && let_go.any(|op| self.take_op(number, op)) {
                 Ok(())
             } else {
                 Err("its state has changed by itself".into())
@@ -333,8 +334,9 @@ impl Model {
             current.checkpoints -= 1;
             return Ok(());
         }
-        if self.take_op(number, Op::Cancel) {
-            // Asked again.
+        // One that was asked to be cancelled may be asked again.
+        let mut asked = [Op::Cancel, Op::Amend].into_iter();
+        if asked.any(|op| self.take_op(number, op)) {
             return Ok(());
         }
         Err("it was written without a reason".into())

@@ -36,6 +36,7 @@ pub(crate) struct Current {
 pub(crate) enum Op {
     Cancel,
     Retry,
+    Amend,
     Remove,
 }
 
