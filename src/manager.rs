@@ -16,7 +16,7 @@ use crate::runtime::{
     self, Command, Health, Recovery, Shared, Shutdown, StillRunning, Stuck, WhenFull,
 };
 use crate::sync::{Arc, Weak};
-use crate::{Batch, Builder, Draft, Enqueue, Error, IntoNewJob, Job, Receipt, payload};
+use crate::{Batch, Builder, Draft, Enqueue, Error, IntoNewJob, Job, Receipt};
 
 /// Queues jobs and runs them, on thread pools inside this process.
 ///
@@ -252,11 +252,7 @@ impl Manager {
     /// runs or has finished, [`Error::illegal_state`]; where the payload cannot be encoded or is too large.
     pub fn amend<J: Job>(&self, receipt: &Receipt<J>, job: &J) -> Result<(), Error> {
         let number = self.shared().check(receipt)?;
-        let payload = payload::encode(J::CODEC, job, &[])
-            .map_err(|cause| Error::codec(format_args!("amend job {number}"), cause))?;
-        let names = [J::NAME].iter().chain(J::ALIASES);
-        let names = names.map(|&name| name.into()).collect();
-        let amendment = self.shared().amendment(number, names, J::CODEC, payload)?;
+        let amendment = self.shared().encode_amendment(number, job)?;
         self.ask(number, "amend", |reply| Command::Amend {
             number,
             amendment,

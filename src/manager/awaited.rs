@@ -8,7 +8,7 @@ use jobkeep_store::JobNumber;
 
 #[cfg(feature = "http-server")]
 use crate::Codec;
-use crate::core::Counts;
+use crate::core::{Amendment, Counts};
 #[cfg(feature = "http-server")]
 use crate::finished::Finished;
 use crate::finished::Status;
@@ -16,7 +16,7 @@ use crate::finished::Status;
 use crate::runtime::Attending;
 use crate::runtime::{Asked, Command, Reply, Shared, WhenFull};
 use crate::sync::Arc;
-use crate::{Draft, Error, Manager, Receipt};
+use crate::{Draft, Error, Job, Manager, Receipt};
 
 /// The answer to a call of a [`Manager`], awaited: [`status_async`](Manager::status_async) and the like.
 ///
@@ -149,7 +149,20 @@ impl Manager {
         })
     }
 
-    /// Gives a job that is set aside another payload, encoded and checked by the host.
+    /// [`amend`](Self::amend) for an async program.
+    ///
+    /// # Durability
+    /// None when this returns. As [`amend`](Self::amend) when the future resolves.
+    ///
+    /// # Errors
+    /// All of them come with the future: as [`amend`](Self::amend), and where the inbox is full.
+    pub fn amend_async<J: Job>(&self, receipt: &Receipt<J>, job: &J) -> Pending<()> {
+        let number = self.shared().check(receipt);
+        let amendment = number.and_then(|number| self.shared().encode_amendment(number, job));
+        self.amend_with(receipt, amendment)
+    }
+
+    /// The same, with a payload that the host has encoded and checked.
     #[cfg(feature = "http-server")]
     pub(crate) fn amend_encoded(
         &self,
@@ -162,6 +175,14 @@ impl Manager {
             .shared()
             .check(receipt)
             .and_then(|number| self.shared().amendment(number, vec![name], codec, payload));
+        self.amend_with(receipt, amendment)
+    }
+
+    fn amend_with<J>(
+        &self,
+        receipt: &Receipt<J>,
+        amendment: Result<Box<Amendment>, Error>,
+    ) -> Pending<()> {
         match amendment {
             Ok(amendment) => self.ask_async(receipt, "amend", |number, reply| Command::Amend {
                 number,

@@ -7,7 +7,7 @@ use crate::clock::Now;
 use crate::config::{BATCH_JOBS, check_batch};
 use crate::core::{self, Amendment, EncodedJob, KeyClaim, Origins};
 use crate::observer::Interest;
-use crate::{Codec, Draft, Error};
+use crate::{Codec, Draft, Error, Job, payload};
 
 impl Shared {
     /// Encodes the jobs of one batch.
@@ -68,6 +68,19 @@ impl Shared {
             sameness,
             draft.key_retention_ms,
         ))
+    }
+
+    /// Encodes this job in place of the one of that number.
+    pub(crate) fn encode_amendment<J: Job>(
+        &self,
+        number: JobNumber,
+        job: &J,
+    ) -> Result<Box<Amendment>, Error> {
+        let payload = payload::encode(J::CODEC, job, &[])
+            .map_err(|cause| Error::codec(format_args!("amend job {number}"), cause))?;
+        let names = [J::NAME].iter().chain(J::ALIASES);
+        let names = names.map(|&name| name.into()).collect();
+        self.amendment(number, names, J::CODEC, payload)
     }
 
     /// Encodes another payload for a job that is stored under one of these names.

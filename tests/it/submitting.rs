@@ -299,6 +299,10 @@ pub(crate) fn what_blocks_has_a_future_beside_it(place: &dyn Place) {
         let receipt = manager.submit(work("a")).await.unwrap();
         let status = manager.status_async(&receipt).await.unwrap();
         assert_eq!(status.state(), StateKind::Ready);
+        manager
+            .amend_async(&receipt, &work("amended"))
+            .await
+            .unwrap();
         manager.cancel_async(&receipt).await.unwrap();
         assert_eq!(manager.counts_async().await.unwrap().cancelled, 1);
         manager.retry_async(&receipt).await.unwrap();
