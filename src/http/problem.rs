@@ -89,7 +89,8 @@ codes! {
     OutcomeUnknown = 500 "outcome_unknown";
     /// Something failed that should not.
     Internal = 500 "internal";
-    /// The inbox is full, every executor has a job, or as many connections are open as may.
+    /// The inbox is full, every executor has a job, or as many connections are open or as many bytes held as
+    /// may.
     Full = 503 "full";
     /// The host runs no jobs of other hosts.
     NoExecutors = 503 "no_executors";

@@ -23,6 +23,8 @@ struct State {
     shut: bool,
     before_it: bool,
     reads: usize,
+    holds_reads: bool,
+    held_reads: usize,
 }
 
 impl<S: QueueStore> GatedStore<S> {
@@ -73,6 +75,40 @@ impl Gate {
         changed.notify_all();
     }
 
+    /// Reads of single rows wait from now on, those of the committer too.
+    pub(crate) fn hold_reads(&self) {
+        self.0.0.lock().unwrap().holds_reads = true;
+    }
+
+    /// Returns when as many reads wait.
+    pub(crate) fn reads_held(&self, reads: usize) {
+        let (state, changed) = &*self.0;
+        let state = state.lock().unwrap();
+        let (state, _) = changed
+            .wait_timeout_while(state, PATIENCE, |state| state.held_reads < reads)
+            .unwrap();
+        assert!(state.held_reads >= reads, "too few reads wait");
+    }
+
+    /// Lets them go on.
+    pub(crate) fn let_reads(&self) {
+        let (state, changed) = &*self.0;
+        state.lock().unwrap().holds_reads = false;
+        changed.notify_all();
+    }
+
+    fn read(&self) {
+        let (state, changed) = &*self.0;
+        let mut state = state.lock().unwrap();
+        state.reads += 1;
+        state.held_reads += 1;
+        changed.notify_all();
+        let (mut state, _) = changed
+            .wait_timeout_while(state, PATIENCE, |state| state.holds_reads)
+            .unwrap();
+        state.held_reads -= 1;
+    }
+
     fn pass(&self) {
         let (state, changed) = &*self.0;
         let mut state = state.lock().unwrap();
@@ -97,9 +133,7 @@ impl<S: QueueStore> QueueStore for GatedStore<S> {
 
     fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
         let found = self.inner.get(key);
-        let (state, changed) = &*self.gate.0;
-        state.lock().unwrap().reads += 1;
-        changed.notify_all();
+        self.gate.read();
         found
     }
 

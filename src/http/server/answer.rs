@@ -1,22 +1,70 @@
 //! Answers, and what of an error is told to a stranger.
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use serde::Serialize;
 
 use super::super::problem::{Code, Problem};
+use super::Host;
+use super::body::AT_ONCE;
+use super::room::{Taken, crowded};
 use super::show;
 use crate::{Error, Receipt};
 
 /// An answer as JSON, which nobody on the way may keep.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response<Body> {
-    match serde_json::to_vec(body) {
-        Ok(bytes) => answer(status, "application/json", bytes),
-        Err(_) => {
-            Refusal::new(Code::Internal, "the answer could not be written as JSON").into_response()
-        }
+    match written(body) {
+        Ok(bytes) => answer(status, JSON, bytes.into()),
+        Err(refusal) => refusal.into_response(),
     }
+}
+
+impl Host {
+    /// An answer that may be large, about what has been done: made on a thread for that. It is sent however
+    /// much is being sent already, because nothing else would be true.
+    pub(super) async fn told(
+        &self,
+        write: impl FnOnce() -> Response<Body> + Send + 'static,
+    ) -> Response<Body> {
+        let written = self.workers.run(move || Ok(write())).await;
+        let lost = |_| {
+            // It was done.
+            let told = "the answer could not be made: whether this took effect is not known";
+            Refusal::new(Code::OutcomeUnknown, told).into_response()
+        };
+        written.unwrap_or_else(lost)
+    }
+
+    /// An answer to who only asks, as JSON, on a thread for what is large: refused if there is no room for
+    /// it beside those that are being sent.
+    pub(super) fn shown(&self, body: &impl Serialize) -> Result<Response<Body>, Refusal> {
+        let mut bytes = written(body)?;
+        bytes.shrink_to_fit();
+        if bytes.len() <= AT_ONCE {
+            return Ok(answer(StatusCode::OK, JSON, bytes.into()));
+        }
+        let room = self.memory.answers.take(bytes.len()).ok_or_else(crowded)?;
+        let bytes = Bytes::from_owner(Sent { bytes, _room: room });
+        Ok(answer(StatusCode::OK, JSON, bytes))
+    }
+}
+
+/// An answer, and the memory that is counted for it until all of it is sent.
+struct Sent {
+    bytes: Vec<u8>,
+    _room: Taken,
+}
+
+impl AsRef<[u8]> for Sent {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+fn written(body: &impl Serialize) -> Result<Vec<u8>, Refusal> {
+    let failed = |_| Refusal::new(Code::Internal, "the answer could not be written as JSON");
+    serde_json::to_vec(body).map_err(failed)
 }
 
 /// Done, and there is nothing to tell.
@@ -27,9 +75,10 @@ pub(super) fn done() -> Response<Body> {
     answer
 }
 
+const JSON: &str = "application/json";
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-fn answer(status: StatusCode, kind: &'static str, bytes: Vec<u8>) -> Response<Body> {
+fn answer(status: StatusCode, kind: &'static str, bytes: Bytes) -> Response<Body> {
     let mut answer = Response::new(Body::from(bytes));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
@@ -175,7 +224,7 @@ impl IntoResponse for Refusal {
         let status =
             StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let bytes = serde_json::to_vec(&problem).unwrap_or_default();
-        let mut answer = answer(status, "application/problem+json", bytes);
+        let mut answer = answer(status, "application/problem+json", bytes.into());
         let headers = answer.headers_mut();
         if let Some(seconds) = problem.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));

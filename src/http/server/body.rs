@@ -1,19 +1,30 @@
 //! Bodies of requests, read within their limits.
 
-use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+
+use axum::body::{Body, HttpBody};
 use axum::http::{HeaderMap, Request, header};
 use serde::de::DeserializeOwned;
 
 use super::super::problem::Code;
 use super::Host;
 use super::answer::Refusal;
+use super::room::{Taken, crowded};
 
-/// Beyond this a body is decoded on a thread of its own, so that the others need not wait for it.
-const AT_ONCE: usize = 64 << 10;
+/// What is larger is read and written on a thread for that, so that the others need not wait for it.
+pub(super) const AT_ONCE: usize = 64 << 10;
+
+/// A body, and the memory that is counted for it: until its jobs are accepted, they hold about as much.
+pub(super) struct Held {
+    pub(super) bytes: Vec<u8>,
+    pub(super) room: Taken,
+}
 
 impl Host {
-    /// The body, within its limits.
-    pub(super) async fn body(&self, request: Request<Body>) -> Result<Bytes, Refusal> {
+    /// The body, within its limits and the memory for all of them.
+    pub(super) async fn body(&self, request: Request<Body>) -> Result<Held, Refusal> {
         if !is_json(request.headers()) {
             return Err(Refusal::new(
                 Code::NotJson,
@@ -27,31 +38,69 @@ impl Host {
             ));
         }
         let (limit, body) = (self.limits.body, request.into_body());
-        let too_large = format_args!("the body is larger than {limit} bytes").to_string();
         // Before it is asked for: who waits to hear that it may come need not send it.
-        if body.size_hint().lower() > limit as u64 {
-            return Err(Refusal::new(Code::TooLarge, too_large));
+        let size = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+        if size > limit {
+            return Err(too_large(limit));
         }
-        let is_sized = body.size_hint().exact().is_some();
-        match tokio::time::timeout(self.limits.body_time, to_bytes(body, limit)).await {
-            Ok(Ok(bytes)) => Ok(bytes),
-            Ok(Err(_)) if is_sized => Err(Refusal::new(Code::Malformed, "the body broke off")),
-            Ok(Err(_)) => Err(Refusal::new(Code::TooLarge, too_large + ", or broke off")),
-            Err(_) => Err(Refusal::new(Code::TooSlow, "the body did not come in time")),
+        let room = self.memory.bodies.take(size).ok_or_else(crowded)?;
+        let held = Held {
+            bytes: Vec::with_capacity(size),
+            room,
+        };
+        let read = tokio::time::timeout(self.limits.body_time, self.read(held, body));
+        let slow = |_| Refusal::new(Code::TooSlow, "the body did not come in time");
+        read.await.map_err(slow)?
+    }
+
+    async fn read(&self, mut held: Held, body: Body) -> Result<Held, Refusal> {
+        let mut body = pin!(body);
+        while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
+            let broken = |_| {
+                let told = "the body broke off, or is not cut into chunks as it should be";
+                Refusal::new(Code::Malformed, told)
+            };
+            // Trailers say nothing.
+            let Ok(data) = frame.map_err(broken)?.into_data() else {
+                continue;
+            };
+            let size = held.bytes.len().saturating_add(data.len());
+            if size > self.limits.body {
+                return Err(too_large(self.limits.body));
+            }
+            let grown = self.memory.bodies.grow(&mut held.room, size);
+            grown.ok_or_else(crowded)?;
+            held.bytes.extend_from_slice(&data);
         }
+        Ok(held)
+    }
+
+    /// Does what a body asks for: if it is large, on another thread, and when there is memory for it.
+    pub(super) async fn decoded<T: Send + 'static>(
+        self: &Arc<Self>,
+        body: Vec<u8>,
+        decode: impl FnOnce(&Self, &[u8]) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        if body.len() <= AT_ONCE {
+            return decode(self, &body);
+        }
+        let room = self.memory.decoding(body.len()).await;
+        let host = Arc::clone(self);
+        let task = move || {
+            let _room = room;
+            // Freed here as well.
+            let body = body;
+            decode(&host, &body)
+        };
+        self.workers.run(task).await
     }
 }
 
-/// Does what a body asks for: on another thread, where that may take long.
-pub(super) async fn decoded<T: Send + 'static>(
-    body: Bytes,
-    decode: impl FnOnce(&[u8]) -> Result<T, Refusal> + Send + 'static,
-) -> Result<T, Refusal> {
-    if body.len() <= AT_ONCE {
-        return decode(&body);
-    }
-    let decoded = tokio::task::spawn_blocking(move || decode(&body)).await;
-    decoded.unwrap_or_else(|_| Err(Refusal::new(Code::Internal, "the host could not do it")))
+fn too_large(limit: usize) -> Refusal {
+    Refusal::new(
+        Code::TooLarge,
+        format_args!("the body is larger than {limit} bytes"),
+    )
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

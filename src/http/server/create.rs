@@ -14,8 +14,9 @@ use super::super::problem::Code;
 use super::super::wire;
 use super::Host;
 use super::answer::{Refusal, json};
-use super::body::{decoded, read};
+use super::body::{Held, read};
 use super::guard::Role;
+use super::room::Taken;
 use crate::options::Start;
 use crate::runtime;
 use crate::{Codec, Draft, Durability, Receipt, Timestamp};
@@ -32,7 +33,8 @@ pub(super) async fn one(
         let wire::Object(job) = read(body, host.limits.depth)?;
         Ok(vec![host.draft(job)?])
     });
-    let receipts = host.accept(drafts.await?).await?;
+    let (drafts, _room) = drafts.await?;
+    let receipts = host.accept(drafts).await?;
     let Some(receipt) = receipts.first() else {
         return Err(Refusal::new(Code::Internal, "no receipt came back"));
     };
@@ -53,9 +55,13 @@ pub(super) async fn batch(
             .map(|(job, index)| host.draft(job).map_err(|refusal| refusal.within(index)));
         drafts.collect()
     });
-    let receipts = host.accept(drafts.await?).await?;
-    let jobs = receipts.iter().map(accepted).collect();
-    Ok(json(status(&receipts), &wire::AcceptedAll { jobs }))
+    let (drafts, _room) = drafts.await?;
+    let receipts = host.accept(drafts).await?;
+    let told = move || {
+        let jobs = receipts.iter().map(accepted).collect();
+        json(status(&receipts), &wire::AcceptedAll { jobs })
+    };
+    Ok(host.told(told).await)
 }
 
 /// Only what is durable was created.
@@ -78,19 +84,18 @@ fn accepted(receipt: &Receipt) -> wire::Accepted {
 }
 
 impl Host {
-    /// The jobs of a request, from one who may create them.
+    /// The jobs of a request, from one who may create them, and the memory that is counted for them.
     async fn drafts(
         self: &Arc<Self>,
         request: Request<Body>,
         decode: fn(&Self, &[u8]) -> Result<Vec<Draft>, Refusal>,
-    ) -> Result<Vec<Draft>, Refusal> {
+    ) -> Result<(Vec<Draft>, Taken), Refusal> {
         let token = self.tokens.check(request.headers(), &[Role::Create])?;
-        let body = self.body(request).await?;
-        let host = Arc::clone(self);
-        let drafts = decoded(body, move |body| decode(&host, body)).await?;
+        let Held { bytes, room } = self.body(request).await?;
+        let drafts = self.decoded(bytes, decode).await?;
         let now = self.manager.shared().clock.now().steady;
         token.spend(drafts.len(), self.limits.rate, now)?;
-        Ok(drafts)
+        Ok((drafts, room))
     }
 
     async fn accept(&self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, Refusal> {

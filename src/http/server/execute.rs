@@ -14,7 +14,7 @@ use super::super::problem::Code;
 use super::super::wire;
 use super::Host;
 use super::answer::{Refusal, json};
-use super::body::{decoded, read};
+use super::body::{Held, read};
 use super::guard::Role;
 use crate::carry::{Answer, End, Foreign, LONGEST, Refused};
 use crate::retry::millis;
@@ -30,13 +30,12 @@ pub(super) async fn execute(
     request: Request<Body>,
 ) -> Result<Response<Body>, Refusal> {
     host.tokens.check(request.headers(), &[Role::Execute])?;
-    let body = host.body(request).await?;
-    let depth = host.limits.depth.max(DEEPEST);
-    let call = move |body: &[u8]| {
-        let wire::Object(call) = read(body, depth)?;
+    let Held { bytes, room } = host.body(request).await?;
+    let call = |host: &Host, body: &[u8]| {
+        let wire::Object(call) = read(body, host.limits.depth.max(DEEPEST))?;
         foreign(call)
     };
-    let foreign = decoded(body, call).await?;
+    let foreign = host.decoded(bytes, call).await?;
     // A name that nobody runs here is refused by the executors.
     if host.manager.shared().registry.knows(&foreign.name) {
         host.may_come(&foreign.name)?;
@@ -48,11 +47,14 @@ pub(super) async fn execute(
         let _ = done.send(answer);
     });
     begun.map_err(|refused| refusal(&refused))?;
+    // From here on it counts as a job that runs.
+    drop(room);
     // The executors answer by the deadline, whatever the job does.
     let answer = answered.await;
     let answer =
         answer.map_err(|_| Refusal::new(Code::OutcomeUnknown, "the host ended meanwhile"))?;
-    Ok(json(StatusCode::OK, &executed(codec, answer)))
+    let told = move || json(StatusCode::OK, &executed(codec, answer));
+    Ok(host.told(told).await)
 }
 
 fn refusal(refused: &Refused) -> Refusal {

@@ -8,6 +8,7 @@ use super::Server;
 #[derive(Clone, Debug)]
 pub(super) struct Limits {
     pub(super) body: usize,
+    pub(super) memory: usize,
     pub(super) unwanted: usize,
     pub(super) header: usize,
     pub(super) depth: usize,
@@ -26,6 +27,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body: 2 << 20,
+            memory: 256 << 20,
             unwanted: 64 << 20,
             header: 16 << 10,
             depth: 64,
@@ -46,6 +48,16 @@ impl Server {
     /// [`Builder::payload_limit`](crate::Builder::payload_limit) counts for each job of it too.
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.limits.body = bytes;
+        self
+    }
+
+    /// How much memory all requests may take together, about, 256 MiB by default. A quarter is for bodies, from
+    /// their first byte until their jobs are accepted; half for bodies of more than 64 KiB that are being
+    /// decoded, of which each counts 16 times and waits for its turn; and a quarter for answers of more than
+    /// 64 KiB, until they are sent. Who would need more than is left is told 503 with `Retry-After`. What is
+    /// larger than its part by itself has that alone.
+    pub fn memory_limit(mut self, bytes: usize) -> Self {
+        self.limits.memory = bytes;
         self
     }
 
@@ -91,7 +103,8 @@ impl Server {
     }
 
     /// How long the body of a request may take, 30 seconds by default: a slower one is refused with 408.
-    /// So long a client may also leave its answer unread.
+    /// So long a client may also leave its answer unread; and it may take as long over all of it, and a second
+    /// more for each 64 KiB.
     pub fn body_timeout(mut self, time: Duration) -> Self {
         self.limits.body_time = time;
         self

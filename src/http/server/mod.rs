@@ -12,13 +12,16 @@ mod operate;
 mod patience;
 mod query;
 mod rest;
+mod room;
 mod serve;
 mod show;
 mod watch;
 mod watched;
+mod work;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -37,7 +40,9 @@ use crate::{Error, Manager};
 use answer::Refusal;
 use guard::Tokens;
 use limits::Limits;
+use room::Memory;
 use watched::{Log, watched};
+use work::Workers;
 
 /// Answers requests of the remote protocol with a [`Manager`], and adds no behaviour to its queue.
 ///
@@ -90,6 +95,7 @@ use watched::{Log, watched};
 /// | limit | default |
 /// |---|---|
 /// | [`body_limit`](Self::body_limit) | 2 MiB |
+/// | [`memory_limit`](Self::memory_limit) of all requests together | 256 MiB |
 /// | [`unwanted_limit`](Self::unwanted_limit) of a body that is refused | 64 MiB |
 /// | [`header_limit`](Self::header_limit) | 16 KiB |
 /// | [`depth_limit`](Self::depth_limit) of JSON | 64 levels |
@@ -121,25 +127,35 @@ struct Host {
     allowed: BTreeSet<String>,
     limits: Limits,
     log: Option<Log>,
+    memory: Memory,
+    workers: Workers,
+    /// Who lists waits for the committer as well.
+    listers: Workers,
     long_polls: Semaphore,
     leaving: channel::Sender<Leaving>,
 }
 
 /// How near the end of the server is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Leaving {
     No,
     /// Balancers are told.
     Soon,
     /// Nobody is let in, and nobody waits.
     Now,
+    /// What is left is broken off.
+    Over,
 }
 
 impl Leaving {
     /// Waits for the end.
     async fn now(leaving: &mut channel::Receiver<Self>) {
+        Self::until(leaving, Self::Now).await;
+    }
+
+    async fn until(leaving: &mut channel::Receiver<Self>, end: Self) {
         // Where nobody is left to say so, it is the end as well.
-        drop(leaving.wait_for(|leaving| *leaving == Self::Now).await);
+        drop(leaving.wait_for(|leaving| *leaving >= end).await);
     }
 }
 
@@ -189,7 +205,7 @@ impl Server {
     /// and the end of the manager.
     ///
     /// # Errors
-    /// Where a token is none; and without any, unless the server is [`open`](Self::open).
+    /// Where a token is none, or a thread cannot be started; and without any token, unless the server is [`open`](Self::open).
     pub fn router(self) -> Result<Router, Error> {
         const ACT: &str = "route requests to the server";
         if let Some(fault) = self.tokens.fault() {
@@ -202,12 +218,16 @@ impl Server {
                  `Server::token`, or say `Server::open` where the application checks who asks",
             ));
         }
-        Ok(routes(&self.host()))
+        let host = self.host().map_err(|cause| Error::host(ACT, cause))?;
+        Ok(routes(&host))
     }
 
-    fn host(mut self) -> Arc<Host> {
+    fn host(mut self) -> io::Result<Arc<Host>> {
         self.limits.long_polls = self.limits.long_polls.min(Semaphore::MAX_PERMITS);
-        Arc::new(Host {
+        Ok(Arc::new(Host {
+            memory: Memory::new(self.limits.memory),
+            workers: Workers::start("jobkeep-http-work", work::cores())?,
+            listers: Workers::start("jobkeep-http-list", 2)?,
             manager: self.manager,
             tokens: self.tokens,
             allowed: self.allowed,
@@ -215,7 +235,7 @@ impl Server {
             limits: self.limits,
             log: self.log,
             leaving: channel::Sender::new(Leaving::No),
-        })
+        }))
     }
 }
 

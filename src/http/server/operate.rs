@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, Request, Response, StatusCode};
+use axum::http::{HeaderMap, Request, Response};
 use serde::Deserialize;
 
 use super::super::problem::Code;
 use super::super::wire;
 use super::Host;
-use super::answer::{Refusal, done, json};
-use super::body::{decoded, read};
+use super::answer::{Refusal, done};
+use super::body::{Held, read};
 use super::guard::Role;
 use super::query::{Named, Parameters};
 use super::show;
@@ -45,18 +45,19 @@ pub(super) async fn amend(
     host.tokens.check(request.headers(), &[Role::Operate])?;
     let receipt = host.receipt(&receipt?)?;
     let refused = |error| host.refusal_about(&receipt, &error);
-    let body = host.body(request).await?;
+    let Held { bytes, room } = host.body(request).await?;
     let status = host.manager.status_async(&receipt).await;
     let name = status.map_err(refused)?.name().to_owned();
-    let (decoder, stored) = (Arc::clone(&host), name.clone());
-    let draft = decoded(body, move |body| {
-        let wire::Amendment { payload, bincode } = read(body, decoder.limits.depth)?;
+    let stored = name.clone();
+    let draft = host.decoded(bytes, move |host, body| {
+        let wire::Object(wire::Amendment { payload, bincode }) = read(body, host.limits.depth)?;
         let sent = (payload.as_deref(), bincode.as_deref());
-        decoder.decode(&stored, sent, None)
+        host.decode(&stored, sent, None)
     });
     let Draft { codec, payload, .. } = draft.await?;
     let amended = host.manager.amend_encoded(&receipt, name, codec, payload);
     amended.await.map_err(refused)?;
+    drop(room);
     Ok(done())
 }
 
@@ -98,18 +99,19 @@ pub(super) async fn list(
         let told = format_args!("`limit` is 1 to {MOST}");
         return Err(Refusal::new(Code::Malformed, told));
     }
-    let manager = host.manager.clone();
-    // Reads rows, and asks the committer as a thread does.
-    let listed = move || manager.jobs(state, after.map(JobNumber), limit);
-    let page = tokio::task::spawn_blocking(listed).await;
-    let page = page.map_err(|_| Refusal::new(Code::Internal, "the listing broke off"))?;
-    let page = page.map_err(|error| host.refusal(&error))?;
-    let page = wire::Page {
-        jobs: page.jobs().iter().map(show::listed).collect(),
-        next: page.cursor().map(|number| number.0),
-        damaged: page.damaged().iter().map(|number| number.0).collect(),
+    let lists = Arc::clone(&host);
+    // Reads rows, and asks the committer as a thread does, which may wait for the disk: nobody else is to
+    // wait with it.
+    let page = move || {
+        let page = lists.manager.jobs(state, after.map(JobNumber), limit);
+        let page = page.map_err(|error| lists.refusal(&error))?;
+        lists.shown(&wire::Page {
+            jobs: page.jobs().iter().map(show::listed).collect(),
+            next: page.cursor().map(|number| number.0),
+            damaged: page.damaged().iter().map(|number| number.0).collect(),
+        })
     };
-    Ok(json(StatusCode::OK, &page))
+    host.listers.run(page).await
 }
 
 impl Host {

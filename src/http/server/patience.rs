@@ -8,7 +8,8 @@
 //! 3. With the answer made, the connection rests.
 //! 4. The first byte after that begins a head, and so back to 2.
 //!
-//! A client that takes nothing of its answer is waited for as for a body.
+//! A client that takes nothing of its answer is waited for as for a body, and one that takes little of it not
+//! for ever.
 //!
 //! What hyper answers by itself is its word on what is no request, without a body: a problem is sent in its
 //! place.
@@ -16,11 +17,11 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -42,6 +43,8 @@ struct Shared {
     /// Of who read last, and found nothing. hyper does not read again before there is something, so it is
     /// woken when another time begins to count.
     reader: Mutex<Option<Waker>>,
+    /// How many answers were made.
+    answers: AtomicU64,
     /// The client may still be sending what nobody reads.
     leaves: AtomicBool,
 }
@@ -60,6 +63,7 @@ impl Stage {
     }
 
     pub(super) fn rests(&self) {
+        self.0.answers.fetch_add(1, Ordering::Relaxed);
         self.0.stage.store(RESTS, Ordering::Relaxed);
         let reader = self.0.reader.lock().take();
         if let Some(reader) = reader {
@@ -83,6 +87,10 @@ impl Stage {
     }
 
     /// A byte has come: says whether it is the first one after a rest.
+    fn get(&self) -> u8 {
+        self.0.stage.load(Ordering::Relaxed)
+    }
+
     fn has_read(&self) -> bool {
         let (order, stage) = (Ordering::Relaxed, &self.0.stage);
         stage.compare_exchange(RESTS, OWES, order, order).is_ok()
@@ -97,9 +105,69 @@ pub(super) struct Patient<T> {
     leaving: watch::Receiver<Leaving>,
     reading: Timer,
     writing: Timer,
+    sending: Sending,
+    head: Head,
     /// What is left to send in the place of hyper's own word.
     refusal: Option<Vec<u8>>,
     linger: Option<Linger>,
+}
+
+/// What has come of a head. hyper has one word for three faults of it.
+#[derive(Default)]
+struct Head {
+    bytes: usize,
+    lines: usize,
+}
+
+impl Head {
+    /// More lines are none of hyper's.
+    const LINES: usize = 100;
+
+    /// Reads a piece of it, and leaves it to hyper.
+    fn read<T: Read + Unpin>(
+        &mut self,
+        inner: &mut T,
+        context: &mut Context<'_>,
+        mut buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut piece = [0; 4 << 10];
+        let (piece, _) = piece.split_at_mut(buffer.remaining().min(4 << 10));
+        let mut piece = ReadBuf::new(piece);
+        ready!(Pin::new(inner).poll_read(context, piece.unfilled()))?;
+        let piece = piece.filled();
+        self.bytes += piece.len();
+        self.lines += piece.split(|byte| *byte == b'\n').skip(1).count();
+        buffer.put_slice(piece);
+        Poll::Ready(Ok(()))
+    }
+
+    /// It is too large, and not the body that it announces.
+    fn is_large(&self, limits: &Limits) -> bool {
+        self.bytes >= limits.header || self.lines > Self::LINES
+    }
+}
+
+/// So many bytes of an answer are to be taken in a second, on the whole.
+const SLOWEST: u64 = 64 << 10;
+
+/// An answer that is being sent.
+#[derive(Default)]
+struct Sending {
+    /// Which one it is.
+    answer: u64,
+    bytes: u64,
+    /// Since when its client has been waited for.
+    waits: Option<Instant>,
+}
+
+impl Sending {
+    /// How long the client may still take, beyond the usual time of silence.
+    fn left(&mut self, time: Duration) -> Duration {
+        let now = Instant::now();
+        let waited = now - *self.waits.get_or_insert(now);
+        let more = Duration::from_secs(self.bytes / SLOWEST);
+        time.saturating_add(more).saturating_sub(waited)
+    }
 }
 
 /// A time that is over, and what it was set for.
@@ -139,6 +207,8 @@ impl<T> Patient<T> {
             leaving,
             reading: Timer::default(),
             writing: Timer::default(),
+            sending: Sending::default(),
+            head: Head::default(),
             refusal: None,
             linger: None,
         }
@@ -155,16 +225,26 @@ impl<T: Write + Unpin> Patient<T> {
         context: &mut Context<'_>,
         write: impl FnOnce(Pin<&mut T>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
+        let answer = self.stage.0.answers.load(Ordering::Relaxed);
+        if self.sending.answer != answer {
+            self.sending = Sending {
+                answer,
+                ..Sending::default()
+            };
+        }
         if let Poll::Ready(written) = write(Pin::new(&mut self.inner), context) {
+            self.sending.bytes += written.as_ref().map_or(0, |bytes| *bytes as u64);
             self.writing.stop();
             return Poll::Ready(written);
         }
-        ready!(self.writing.poll(WORKS, self.limits.body_time, context));
+        let time = self.limits.body_time;
+        let left = self.sending.left(time).min(time);
+        ready!(self.writing.poll(WORKS, left, context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// A problem in the place of what begins so, where that is hyper's own word.
-    fn refusal(begin: &[u8]) -> Option<Vec<u8>> {
+    fn refusal(&self, begin: &[u8]) -> Option<Vec<u8>> {
         let status = begin.strip_prefix(b"HTTP/1.1 ")?.first_chunk::<3>()?;
         // Ours say of what type they are.
         let is_ours = || begin.windows(KIND.len()).any(|part| part == KIND);
@@ -172,6 +252,10 @@ impl<T: Write + Unpin> Patient<T> {
             return None;
         }
         let refusal = match status {
+            b"431" if !self.head.is_large(&self.limits) => Refusal::new(
+                Code::TooLarge,
+                "no body has as many bytes as this one is to have",
+            ),
             b"414" | b"431" => Refusal::new(Code::HeaderTooLarge, "the head is too large"),
             _ => Refusal::new(Code::Malformed, "this is no request of HTTP/1.1"),
         };
@@ -185,7 +269,7 @@ impl<T: Write + Unpin> Patient<T> {
         begin: &[u8],
         all: usize,
     ) -> Option<Poll<io::Result<usize>>> {
-        let mut left = self.refusal.take().or_else(|| Self::refusal(begin))?;
+        let mut left = self.refusal.take().or_else(|| self.refusal(begin))?;
         self.stage.leaves_the_rest();
         while !left.is_empty() {
             match self.send(context, |inner, context| inner.poll_write(context, &left)) {
@@ -208,7 +292,16 @@ impl<T: Read + Unpin> Read for Patient<T> {
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if let Poll::Ready(read) = Pin::new(&mut this.inner).poll_read(context, buffer) {
+        let read = match this.stage.get() {
+            WORKS => Pin::new(&mut this.inner).poll_read(context, buffer),
+            stage => {
+                if stage == RESTS {
+                    this.head = Head::default();
+                }
+                this.head.read(&mut this.inner, context, buffer)
+            }
+        };
+        if let Poll::Ready(read) = read {
             if this.stage.has_read() {
                 this.reading.stop();
             }
@@ -272,5 +365,73 @@ impl<T: Read + Write + Unpin> Write for Patient<T> {
         let linger = || Linger::new(&this.limits, this.leaving.clone());
         let linger = this.linger.get_or_insert_with(linger);
         linger.poll(&mut this.inner, context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    /// Takes a byte now and then.
+    struct Slow {
+        takes: bool,
+    }
+
+    impl Write for Slow {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            _: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.takes = !self.takes;
+            if self.takes {
+                return Poll::Ready(Ok(1));
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl Read for Slow {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: ReadBufCursor<'_>,
+        ) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    #[test]
+    fn who_takes_a_byte_of_its_answer_now_and_then_is_not_waited_for_for_ever() {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_time().build().unwrap();
+        let limits = Limits {
+            body_time: Duration::from_millis(20),
+            ..Limits::default()
+        };
+        let (_leaving, leaves) = watch::channel(Leaving::No);
+        let slow = Slow { takes: false };
+        let mut connection = Patient::new(slow, Stage::new(), limits, leaves);
+        let cause = runtime.block_on(async {
+            loop {
+                let write =
+                    |context: &mut Context<'_>| Pin::new(&mut connection).poll_write(context, b"x");
+                if let Err(cause) = poll_fn(write).await {
+                    break cause;
+                }
+            }
+        });
+        assert_eq!(cause.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -21,7 +21,6 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
-use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 use super::super::problem::Code;
@@ -30,6 +29,7 @@ use super::limits::Limits;
 use super::linger::Linger;
 use super::patience::{Patient, Stage};
 use super::rest::lend;
+use super::work;
 use super::{Host, Leaving, Server, routes};
 use crate::clock::Clock;
 use crate::runtime::{Signal, Woken};
@@ -53,11 +53,13 @@ pub struct Serving {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
     stopped: Arc<Stopped>,
-    runtime: Option<Runtime>,
 }
 
+/// On so many threads connections are served, each on one of them.
+const THREADS: usize = 2;
+
 impl Server {
-    /// Listens at `address`, on two threads of its own, and returns at once. The server speaks plain HTTP;
+    /// Listens at `address`, on threads of its own, and returns at once. The server speaks plain HTTP;
     /// leave TLS to the balancer before it.
     ///
     /// # Errors
@@ -79,19 +81,13 @@ impl Server {
             ));
         }
         listener.set_nonblocking(true).map_err(failed)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("jobkeep-http")
-            .enable_all()
-            .build()
-            .map_err(failed)?;
-        let host = self.host();
-        let mut serving = Serving {
+        let host = self.host().map_err(failed)?;
+        // Dropped where something fails below, it ends what was begun.
+        let serving = Serving {
             host: Arc::clone(&host),
             address,
             connections: Arc::default(),
             stopped: Arc::default(),
-            runtime: None,
         };
         let accepting = Accepting {
             router: routes(&host),
@@ -100,10 +96,26 @@ impl Server {
             open: Arc::clone(&serving.connections),
             turned_away: Arc::default(),
             leaving: host.leaving.subscribe(),
-            stopped: Arc::clone(&serving.stopped),
         };
-        runtime.spawn(accepting.run(listener));
-        serving.runtime = Some(runtime);
+        for number in 1..=THREADS {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(failed)?;
+            let listener = listener.try_clone().map_err(failed)?;
+            let (accepting, serves) = (accepting.clone(), Serves::count(&serving.stopped));
+            let mut leaving = host.leaving.subscribe();
+            let serve = move || {
+                let _serves = serves;
+                runtime.block_on(async {
+                    tokio::select! {
+                        () = accepting.run(listener) => {}
+                        () = Leaving::until(&mut leaving, Leaving::Over) => {}
+                    }
+                });
+            };
+            work::start(&format!("jobkeep-http-{number}"), serve).map_err(failed)?;
+        }
         Ok(serving)
     }
 }
@@ -130,7 +142,8 @@ fn descriptors() -> usize {
     usize::MAX
 }
 
-/// The task that accepts connections.
+/// The task that accepts connections, on each of the threads.
+#[derive(Clone)]
 struct Accepting {
     router: Router,
     limits: Limits,
@@ -138,13 +151,10 @@ struct Accepting {
     open: Arc<AtomicUsize>,
     turned_away: Arc<AtomicUsize>,
     leaving: watch::Receiver<Leaving>,
-    stopped: Arc<Stopped>,
 }
 
 impl Accepting {
     async fn run(self, listener: TcpListener) {
-        // Whatever ends it.
-        let _says_so = Ends(Arc::clone(&self.stopped));
         let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
             return;
         };
@@ -268,18 +278,26 @@ impl Drop for Open {
     }
 }
 
-/// Whether the task that accepts has ended, and with it all requests.
+/// Whether all threads that serve have ended, and with them all requests.
 #[derive(Debug, Default)]
 struct Stopped {
-    done: Mutex<bool>,
+    serving: Mutex<usize>,
     signal: Signal,
 }
 
-struct Ends(Arc<Stopped>);
+/// A thread that serves.
+struct Serves(Arc<Stopped>);
 
-impl Drop for Ends {
+impl Serves {
+    fn count(stopped: &Arc<Stopped>) -> Self {
+        *stopped.serving.lock() += 1;
+        Self(Arc::clone(stopped))
+    }
+}
+
+impl Drop for Serves {
     fn drop(&mut self) {
-        *self.0.done.lock() = true;
+        *self.0.serving.lock() -= 1;
         self.0.signal.wake_all();
     }
 }
@@ -301,6 +319,12 @@ impl Serving {
         self.host.limits.long_polls.saturating_sub(free)
     }
 
+    /// How many bytes are counted at the moment for bodies and answers, of those that
+    /// [`memory_limit`](Server::memory_limit) says.
+    pub fn memory(&self) -> usize {
+        self.host.memory.held()
+    }
+
     /// Ends the server, and then the manager: `/v1/health` answers 503 for as long as
     /// [`Server::notice`] says; then nobody is let in and no job starts any more, requests that are there
     /// are finished, and the manager is shut down with what is left of the grace. Do not call it on a
@@ -308,7 +332,7 @@ impl Serving {
     ///
     /// # Errors
     /// As [`Manager::shutdown`](crate::Manager::shutdown).
-    pub fn shutdown(mut self, grace: Duration) -> Result<Shutdown, Error> {
+    pub fn shutdown(self, grace: Duration) -> Result<Shutdown, Error> {
         // The time of sockets, which no manual clock drives.
         let clock = Clock::system();
         let until = clock
@@ -327,11 +351,8 @@ impl Serving {
         self.host.manager.shutdown(left())
     }
 
-    fn end(&mut self) {
-        self.host.leaving.send_replace(Leaving::Now);
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+    fn end(&self) {
+        self.host.leaving.send_replace(Leaving::Over);
     }
 }
 
@@ -339,8 +360,8 @@ impl Stopped {
     /// Waits for the end, so long at most.
     fn wait(&self, clock: &Clock, time: Duration) {
         let until = clock.now().steady.after(time);
-        let mut done = self.done.lock();
-        while !*done && self.signal.wait(&mut done, clock, Some(until)) == Woken::Called {}
+        let mut serving = self.serving.lock();
+        while *serving > 0 && self.signal.wait(&mut serving, clock, Some(until)) == Woken::Called {}
     }
 }
 

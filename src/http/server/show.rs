@@ -1,7 +1,7 @@
 //! A job as it is shown to who asks.
 
 use data_encoding::BASE64;
-use jobkeep_store::{Attempt, AttemptEnd, ParkReason};
+use jobkeep_store::{Attempt, AttemptEnd, JobRecord, ParkReason};
 use serde_json::value::RawValue;
 
 use super::super::wire;
@@ -13,7 +13,7 @@ use crate::{Codec, Reason, Receipt};
 
 impl Host {
     /// A job that has finished, with everything that is left of it.
-    pub(super) fn finished(&self, receipt: &Receipt, finished: &Finished) -> wire::Job {
+    pub(super) fn finished(&self, receipt: &Receipt, finished: Finished) -> wire::Job {
         let Finished {
             record,
             payload,
@@ -21,13 +21,17 @@ impl Host {
             ..
         } = finished;
         let failure = output.is_none().then(|| {
-            let failure = Failure::of(record);
+            let failure = Failure::of(&record);
             wire::Failure {
                 reason: reason(failure.reason()).into(),
                 message: failure.message().into(),
             }
         });
-        let (payload_json, output_json) = self.as_json(finished);
+        let bincode = (record.codec == Codec::Bincode).then(|| wire::Bytes {
+            payload: BASE64.encode(&payload),
+            output: output.as_ref().map(|output| BASE64.encode(output)),
+        });
+        let (payload, output) = self.as_json(&record, payload, output);
         wire::Job {
             receipt: receipt.to_string(),
             server: receipt.server().into(),
@@ -46,32 +50,28 @@ impl Host {
             progress: None,
             log: Vec::new(),
             history: record.history.iter().map(attempt).collect(),
-            payload: payload_json,
-            output: output_json,
-            bincode: (record.codec == Codec::Bincode).then(|| wire::Bytes {
-                payload: BASE64.encode(payload),
-                output: output.as_ref().map(|output| BASE64.encode(output)),
-            }),
+            payload,
+            output,
+            bincode,
             failure,
         }
     }
 
     /// Payload and output as JSON, as far as they can be: a type that is not registered any more may be
     /// in bincode, which says nothing without it.
-    fn as_json(&self, finished: &Finished) -> (Option<Box<RawValue>>, Option<Box<RawValue>>) {
-        let Finished {
-            record,
-            payload,
-            output,
-            ..
-        } = finished;
+    fn as_json(
+        &self,
+        record: &JobRecord,
+        payload: Vec<u8>,
+        output: Option<Vec<u8>>,
+    ) -> (Option<Box<RawValue>>, Option<Box<RawValue>>) {
         if record.codec == Codec::Json {
-            return (raw(payload.clone()), output.clone().and_then(raw));
+            return (raw(payload), output.and_then(raw));
         }
         let Some(handler) = self.manager.shared().registry.handler(&record.name) else {
             return (None, None);
         };
-        let shown = || handler.as_json(record.codec, payload, output.as_deref());
+        let shown = || handler.as_json(record.codec, &payload, output.as_deref());
         match runtime::catch(shown) {
             Ok(Ok(json)) => (raw(json.payload), json.output.and_then(raw)),
             _ => (None, None),

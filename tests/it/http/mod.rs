@@ -13,6 +13,7 @@ mod executing_limits;
 mod executing_lost;
 mod guarding;
 mod hostile;
+mod large;
 mod mending;
 mod unread;
 pub(crate) mod wire;
