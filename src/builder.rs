@@ -84,6 +84,7 @@ impl Builder {
 
     /// Gives every job the application's shared state of type `T`: see [`Context::resource`]. One
     /// value a type; give it in an `Arc` where others hold it too.
+    #[doc(alias("data", "state"))]
     pub fn resource<T: Any + Send + Sync>(mut self, value: T) -> Self {
         if !self.resources.add(value) {
             self.faults.push(format!(
@@ -98,6 +99,7 @@ impl Builder {
     /// takes an [`Event`](crate::event::Event). Several may be given, and each is told everything. None is
     /// told by default, and then nothing is spent on it. [`shutdown`](Manager::shutdown) waits within its
     /// grace until all of them have heard the last event.
+    #[doc(alias("subscribe", "telemetry"))]
     pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
         self.observers.push(Box::new(observer));
         self
@@ -233,6 +235,11 @@ impl Builder {
 
     /// Takes the store over, settles what an earlier owner left in flight as interrupted, and starts
     /// the threads.
+    ///
+    /// It also puts a hook of its own around the panic hook of the process, which notes where a job panics
+    /// and then calls the one that was there. An application that sets a hook later loses nothing but that
+    /// place, and only of the first panic after it: then, and at each start, that hook is wrapped in turn. To
+    /// lose none, set yours before the first manager starts.
     ///
     /// # Durability
     /// The opening is written, to the store's own degree, when this returns.

@@ -42,6 +42,7 @@ impl Queue {
 
     /// How many jobs of the queue run at once: the threads of its pool. The default is the number of
     /// cores. Zero accepts jobs and runs none.
+    #[doc(alias("concurrency", "limit"))]
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = Some(workers);
         self

@@ -148,6 +148,7 @@ impl Context {
     ///
     /// # Panics
     /// Where the future does, as the job.
+    #[doc(alias("await", "async"))]
     pub fn block_on<F: Future>(&self, future: F) -> Result<F::Output, Error> {
         let mut output = None;
         {
@@ -214,6 +215,7 @@ impl Context {
     ///
     /// # Errors
     /// Where none was given; the message names the type.
+    #[doc(alias("data", "extension", "state"))]
     pub fn resource<T: Any + Send + Sync>(&self) -> Result<&T, Error> {
         self.runtime.resources().get()
     }
@@ -257,6 +259,7 @@ impl Context {
     /// encoding, or is too large; where this attempt no longer has the job, which [`Error::is_attempt_over`] tells; where
     /// the manager has been shut down or its store fails. The value of before counts on, unless
     /// [`Error::is_unknown`] says otherwise.
+    #[doc(alias("save"))]
     pub fn checkpoint<J: Job>(&self, job: &J) -> Result<(), Error> {
         let number = self.running.number;
         // Held until the answer is here, so that of several threads' checkpoints the hand has the one
@@ -289,6 +292,7 @@ impl Context {
     /// Where the job's queue is not declared, its payload too large, its key too large, or the job does
     /// not come back from its encoding; where they are too many; and where this attempt no longer has its
     /// job, because its time-out is over: [`Error::is_attempt_over`]. Those queued before stand.
+    #[doc(alias("after", "chain", "then"))]
     pub fn enqueue<N: IntoNewJob>(&self, job: N) -> Result<(), Error> {
         self.follow_up(vec![job.into_new_job().draft()?])
     }

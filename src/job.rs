@@ -145,6 +145,7 @@ impl JobError {
     }
 
     /// Final: no attempt after this one.
+    #[doc(alias("discard"))]
     pub fn permanent(cause: impl Into<Cause>) -> Self {
         Self {
             verdict: Verdict::Permanent,
@@ -162,6 +163,7 @@ impl JobError {
     }
 
     /// Not now: runs again after `delay`, without spending an attempt.
+    #[doc(alias("defer"))]
     pub fn snooze(delay: Duration) -> Self {
         Self {
             verdict: Verdict::Snooze(delay),

@@ -134,7 +134,7 @@
 //! [`Manager::jobs`] lists jobs by their state; [`Manager::pause`] stops a queue and not the process;
 //! [`Manager::shutdown`] says what became of the jobs that ran, and with the feature `signals` a manager
 //! does it by itself when the process is told to end. What each [`Error`] asks of its reader
-//! stands in `docs/operating.md` of the repository, as do sizes and limits.
+//! stands on the page [`operating`], as do sizes and limits.
 //!
 //! # When things go wrong
 //!
@@ -159,6 +159,8 @@
 //! One process owns a store at a time, and that process runs its jobs. A process that only queues,
 //! on a store of its own, registers nothing: its jobs wait until a process that knows them opens the
 //! store.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod batch;
 mod builder;
@@ -234,6 +236,52 @@ pub use verify::{Finding, Part, Repair, Verification, repair, verify};
 #[cfg(any(doc, doctest))]
 #[doc = include_str!("../docs/async.md")]
 pub mod async_programs {}
+
+#[cfg(any(doc, doctest))]
+#[doc = include_str!("../docs/operating.md")]
+pub mod operating {}
+
+#[cfg(any(doc, doctest))]
+#[doc = include_str!("../docs/reliability.md")]
+pub mod reliability {}
+
+#[cfg(any(doc, doctest))]
+#[doc = "[reliability]: crate::reliability"]
+#[doc = ""]
+#[doc = include_str!("../docs/remote.md")]
+pub mod remote {}
+
+#[cfg(any(doc, doctest))]
+#[doc = "[remote]: crate::remote"]
+#[doc = ""]
+#[doc = include_str!("../docs/zend.md")]
+pub mod zend {}
+
+// What is guessed by habit and is not there leads here.
+#[cfg(any(doc, doctest))]
+#[doc(alias(
+    "backup",
+    "concurrency_per_key",
+    "cron",
+    "depends_on",
+    "derive",
+    "expires_at"
+))]
+#[doc(alias(
+    "heartbeat",
+    "meta",
+    "middleware",
+    "on_failure",
+    "queues",
+    "rate_limit",
+    "reschedule"
+))]
+#[doc(alias("schedule", "tag"))]
+#[doc = "[async]: crate::async_programs"]
+#[doc = "[zend]: crate::zend"]
+#[doc = ""]
+#[doc = include_str!("../docs/coming-from.md")]
+pub mod coming_from {}
 
 /// The program of the README compiles.
 #[cfg(all(doctest, feature = "redb"))]

@@ -76,6 +76,7 @@ impl Manager {
 
     /// The receipt of the job with this number in this manager's store, as good as the one that its
     /// acceptance gave. Whether there is such a job shows when it is asked for.
+    #[doc(alias("get", "job"))]
     pub fn receipt(&self, job: JobNumber) -> Receipt {
         self.shared().receipt_of(job)
     }
@@ -114,6 +115,7 @@ impl Manager {
     /// payload; where it does not come back from its own encoding, so that it could never run,
     /// [`Error::is_codec`]; where the manager is shut down; where the store fails, and then
     /// [`Error::is_unknown`] tells whether the job may have been accepted.
+    #[doc(alias("add", "insert", "perform_async", "push"))]
     pub fn enqueue<N: IntoNewJob>(&self, job: N) -> Result<Receipt<N::Job>, Error> {
         let draft = job.into_new_job().draft()?;
         first(self.shared().accept(vec![draft], WhenFull::Wait)?).map(Receipt::typed)
@@ -214,6 +216,7 @@ impl Manager {
     ///
     /// # Errors
     /// As [`status`](Self::status), and where the job has finished: [`Error::illegal_state`].
+    #[doc(alias("cancel_all"))]
     pub fn cancel<J>(&self, receipt: &Receipt<J>) -> Result<(), Error> {
         let number = self.shared().check(receipt)?;
         self.ask(number, "cancel", |reply| Command::Cancel { number, reply })
@@ -231,6 +234,7 @@ impl Manager {
     /// As [`status`](Self::status); where the job waits or runs, [`Error::illegal_state`]; where it is
     /// parked and this manager still lacks its name or queue, [`Error::is_parked`]; where its idempotency
     /// key has run out, [`Error::key_conflict_with`].
+    #[doc(alias("retry_all"))]
     pub fn retry<J>(&self, receipt: &Receipt<J>) -> Result<(), Error> {
         let number = self.shared().check(receipt)?;
         self.ask(number, "retry", |reply| Command::Retry { number, reply })
@@ -268,6 +272,7 @@ impl Manager {
     ///
     /// # Errors
     /// As [`status`](Self::status), and where a worker has the job: [`Error::illegal_state`].
+    #[doc(alias("delete", "purge"))]
     pub fn remove<J>(&self, receipt: &Receipt<J>) -> Result<(), Error> {
         let number = self.shared().check(receipt)?;
         self.ask(number, "remove", |reply| Command::Remove { number, reply })
@@ -277,6 +282,7 @@ impl Manager {
     ///
     /// # Errors
     /// Where the manager is shut down, or the store has failed.
+    #[doc(alias("stats"))]
     pub fn counts(&self) -> Result<Counts, Error> {
         let count = |reply| Command::Count { reply };
         self.shared()
@@ -349,6 +355,7 @@ impl Manager {
 /// # Ok::<(), jobkeep::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[doc(alias("manager"))]
 pub struct WeakManager(Weak<Handle>);
 
 impl WeakManager {

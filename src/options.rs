@@ -78,6 +78,7 @@ impl<J: Job> NewJob<J> {
 
     /// Not before `delay` has passed, counted by the monotonic clock while the process lives.
     /// Rounded up to milliseconds. The last of `delay` and `run_at` counts.
+    #[doc(alias("countdown", "perform_in", "run_in", "schedule_in"))]
     pub fn delay(mut self, delay: Duration) -> Self {
         self.start = Start::After(delay);
         self
@@ -85,6 +86,7 @@ impl<J: Job> NewJob<J> {
 
     /// Not before this moment of the wall clock, a `SystemTime` or a [`Timestamp`], wherever the clock is
     /// set meanwhile. A moment that has passed means now.
+    #[doc(alias("eta", "perform_at", "scheduled_at"))]
     pub fn run_at(mut self, moment: impl Into<Timestamp>) -> Self {
         self.start = Start::At(moment.into());
         self
@@ -107,6 +109,7 @@ impl<J: Job> NewJob<J> {
     /// [`key_retention`](Self::key_retention) for one of its own. [Removing](crate::Manager::remove) the
     /// job lets it go at once, and a job that [follows](crate::Context::enqueue) the one that holds it may
     /// take it over.
+    #[doc(alias("idempotency_key", "unique"))]
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
         self
@@ -123,6 +126,7 @@ impl<J: Job> NewJob<J> {
 
     /// How many attempts it may have, the first included, else as [`Policy::attempts`](crate::Policy::attempts)
     /// says. Zero counts as one.
+    #[doc(alias("max_attempts", "retries"))]
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = Some(attempts.max(1));
         self

@@ -63,6 +63,7 @@ impl Manager {
     /// # Errors
     /// All of them come with the submission: as [`enqueue`](Self::enqueue), and where the inbox is
     /// full.
+    #[doc(alias("enqueue_async"))]
     pub fn submit<N: IntoNewJob>(&self, job: N) -> Submission<N::Job> {
         let draft = job.into_new_job().draft();
         let stage = draft.and_then(|draft| {

@@ -38,6 +38,7 @@ impl Manager {
     ///
     /// # Errors
     /// Where the manager is shut down, or the store cannot be read.
+    #[doc(alias("find", "list", "query"))]
     pub fn jobs(
         &self,
         state: StateKind,

@@ -35,6 +35,7 @@ impl Manager {
     /// # Errors
     /// As [`pause`](Self::pause). Where patience ran out, [`Error::is_timed_out`]: the queue stays
     /// paused, unless somebody resumed it meanwhile. Where the manager ended before the jobs did.
+    #[doc(alias("drain"))]
     pub fn pause_and_wait(&self, queue: &str, patience: Duration) -> Result<(), Error> {
         let clock = &self.shared().clock;
         let until = clock.now().steady.after(patience);

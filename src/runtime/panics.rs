@@ -2,8 +2,8 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
-use std::sync::Once;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use jobkeep_store::{JobNumber, OpeningTag};
 
@@ -54,23 +54,48 @@ fn owner() -> Option<OpeningTag> {
     OWNER.with(Cell::get)
 }
 
+type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;
+
 /// Makes the panic hook note where a panic of one of our threads was. The hook that was there runs
 /// as before.
+///
+/// An application may set a hook of its own afterwards: called again, this wraps that one too, and where
+/// ours is still the outermost it changes nothing.
 pub(super) fn watch() {
-    static WATCH: Once = Once::new();
-    WATCH.call_once(|| {
-        let before = take_hook();
-        set_hook(Box::new(move |panic| {
-            if owner().is_some() {
-                let location = panic
-                    .location()
-                    .map(ToString::to_string)
-                    .unwrap_or_default();
-                LOCATION.with_borrow_mut(|noted| *noted = location);
-            }
-            before(panic);
-        }));
+    /// Where our hook is, as long as it lives.
+    static OURS: Mutex<Option<(usize, Weak<()>)>> = Mutex::new(None);
+    // A thread that panics may not touch the hook.
+    if std::thread::panicking() {
+        return;
+    }
+    let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = take_hook();
+    let is_ours = ours
+        .as_ref()
+        .is_some_and(|(place, lives)| lives.strong_count() > 0 && *place == address(&before));
+    if is_ours {
+        set_hook(before);
+        return;
+    }
+    let lives = Arc::new(());
+    let alive = Arc::downgrade(&lives);
+    let hook: Hook = Box::new(move |panic| {
+        let _ = &lives;
+        if owner().is_some() {
+            let location = panic
+                .location()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            LOCATION.with_borrow_mut(|noted| *noted = location);
+        }
+        before(panic);
     });
+    *ours = Some((address(&hook), alive));
+    set_hook(hook);
+}
+
+fn address(hook: &Hook) -> usize {
+    std::ptr::from_ref(&**hook).cast::<()>().addr()
 }
 
 /// A panic that was caught.
@@ -89,6 +114,10 @@ pub(crate) fn catch<T>(act: impl FnOnce() -> T) -> Result<T, Caught> {
             message: message(payload.as_ref()),
             location: LOCATION.with_borrow_mut(std::mem::take),
         };
+        if caught.location.is_empty() {
+            // The hook was exchanged. The next panic has its place.
+            watch();
+        }
         // Its drop is somebody else's code too.
         if let Err(thrown) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
             std::mem::forget(thrown);

@@ -57,6 +57,7 @@ mod observing;
 mod operating;
 mod ordering;
 mod overrunning;
+mod panicking;
 mod parking;
 mod place;
 mod pushing;

@@ -3,6 +3,8 @@
 //! It is for tests and for jobs that need not survive the process, and it is the model that the other
 //! stores are compared with: naive, and obviously right.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::ControlFlow;

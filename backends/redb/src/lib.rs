@@ -24,6 +24,8 @@
 //! linked there when it is whole: whoever dies in between leaves nothing in the way, and of two that
 //! create at once neither replaces the other's.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod around;
 mod check;
 mod commit;

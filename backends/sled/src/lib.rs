@@ -24,6 +24,8 @@
 //! on. Without it a directory is somebody else's, and sled is never let near it. With it, a store
 //! whose rows are gone is told from a new one, for sled opens what it cannot read as empty.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod engine;
 mod error;
 mod folder;

@@ -16,6 +16,8 @@
 //! so that a caller can checksum a body before the job has its number. Bodies are bincode 2 in its
 //! standard configuration. Keys are a space and a sequential number, big-endian.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod batch;
 mod borrowing;
 mod byte_count;
