@@ -166,6 +166,9 @@ impl<J: Job> NewJob<J> {
     /// # Errors
     /// Where the job's own `Serialize` fails, or its `Deserialize` does not take what that wrote:
     /// [`Error::is_codec`].
+    ///
+    /// # Panics
+    /// Where one of these panics.
     pub fn draft(self) -> Result<Draft, Error> {
         self.encode(&[]).map_err(|cause| {
             let act = format_args!("encode job `{}` ({})", J::NAME, type_name::<J>());

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
+#[cfg(feature = "http-server")]
+use serde::{Serialize, de::DeserializeOwned};
+
 use crate::sync::Arc;
 use crate::{Codec, Context, Job, JobError, payload};
 #[cfg(feature = "http-server")]
@@ -22,15 +25,16 @@ pub(crate) trait Handler: Send + Sync {
     #[cfg(feature = "http-server")]
     fn draft(&self, codec: Codec, payload: &[u8], key: Option<&str>) -> Result<Draft, String>;
 
-    /// Payload and output as JSON, whatever their codec is.
+    /// Payload and output as JSON, whatever their codec is. Panics where one of the types' own code does.
     #[cfg(feature = "http-server")]
-    fn as_json(&self, codec: Codec, payload: &[u8], output: Option<&[u8]>) -> Result<Json, String>;
+    fn as_json(&self, codec: Codec, payload: &[u8], output: Option<&[u8]>) -> Json;
 }
 
-/// A job's payload and output as JSON.
+/// A job's payload and output as JSON, each where it can be shown: its type may have changed since.
 #[cfg(feature = "http-server")]
+#[derive(Default)]
 pub(crate) struct Json {
-    pub(crate) payload: Vec<u8>,
+    pub(crate) payload: Option<Vec<u8>>,
     pub(crate) output: Option<Vec<u8>>,
 }
 
@@ -92,17 +96,18 @@ where
     }
 
     #[cfg(feature = "http-server")]
-    fn as_json(&self, codec: Codec, payload: &[u8], output: Option<&[u8]>) -> Result<Json, String> {
-        let job: J = payload::decode(codec, payload)?;
-        let output = output.map(|output| {
-            let output: J::Output = payload::decode(codec, output)?;
-            payload::to_json(&output)
-        });
-        Ok(Json {
-            payload: payload::to_json(&job)?,
-            output: output.transpose()?,
-        })
+    fn as_json(&self, codec: Codec, payload: &[u8], output: Option<&[u8]>) -> Json {
+        Json {
+            payload: as_json::<J>(codec, payload),
+            output: output.and_then(|output| as_json::<J::Output>(codec, output)),
+        }
     }
+}
+
+#[cfg(feature = "http-server")]
+fn as_json<T: Serialize + DeserializeOwned>(codec: Codec, bytes: &[u8]) -> Option<Vec<u8>> {
+    let value: T = payload::decode(codec, bytes).ok()?;
+    payload::to_json(&value).ok()
 }
 
 /// One job type with its handler, as given to the builder.

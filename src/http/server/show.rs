@@ -72,10 +72,8 @@ impl Host {
             return (None, None);
         };
         let shown = || handler.as_json(record.codec, &payload, output.as_deref());
-        match runtime::catch(shown) {
-            Ok(Ok(json)) => (raw(json.payload), json.output.and_then(raw)),
-            _ => (None, None),
-        }
+        let json = runtime::catch(shown).unwrap_or_default();
+        (json.payload.and_then(raw), json.output.and_then(raw))
     }
 }
 

@@ -6,8 +6,9 @@ use data_encoding::BASE64URL_NOPAD;
 use jobkeep::http::Server;
 use jobkeep::testing::{Fault, FaultyStore, Lasting, Operation};
 use jobkeep::{
-    Counts, JobError, Manager, MemoryStore, NewJob, Priority, Queue, Receipt, Retention,
+    Codec, Counts, Job, JobError, Manager, MemoryStore, NewJob, Priority, Queue, Receipt, Retention,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::wire::{Answer, Echo, Told, builder, get, post, send, started};
@@ -448,4 +449,38 @@ fn its_description_names_every_path_and_every_code() {
         }
     }
     let _: Value = answer.body;
+}
+
+/// A job, and what became of its type.
+#[derive(Serialize, Deserialize)]
+struct Size(u32);
+
+impl Job for Size {
+    const NAME: &'static str = "size";
+    const CODEC: Codec = Codec::Bincode;
+    type Output = u32;
+}
+
+#[derive(Serialize, Deserialize)]
+struct Sizes(Vec<u32>);
+
+impl Job for Sizes {
+    const NAME: &'static str = "size";
+    const CODEC: Codec = Codec::Bincode;
+    type Output = u32;
+}
+
+#[test]
+fn a_payload_whose_type_has_changed_hides_no_output() {
+    let store = MemoryStore::new();
+    let builder = Manager::builder(store.clone()).handle::<Size>(|job, _| Ok(job.0));
+    let kit = builder.start_for_tests().unwrap();
+    let receipt = kit.enqueue(Size(7)).unwrap();
+    kit.drain("default").unwrap();
+    kit.shutdown(PATIENCE).unwrap();
+    let builder = Manager::builder(store).handle::<Sizes>(|_, _| Ok(0));
+    let manager = builder.start().unwrap();
+    let asked = job(&serve(&manager), &receipt);
+    let shown = (&asked.body["payload"], &asked.body["output"]);
+    assert_eq!(shown, (&Value::Null, &json!(7)));
 }
