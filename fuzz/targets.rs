@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use jobkeep::testing::ManualClock;
 use jobkeep::{Job, Manager, MemoryStore, NewJob, Priority, Queue, QueueStore, Receipt};
 use jobkeep_store::{
-    Batch, Closing, Damaged, Encoded, Expiring, ExpiringKeys, Fence, InFlight, JobRecord, Kept,
-    Key, Opening, OpeningTag, Paused, PayloadCodec, Place, Secret, Space, Totals, UniqueRow,
+    Batch, Clocks, Closing, Damaged, Encoded, Expiring, ExpiringKeys, Fence, InFlight, JobRecord,
+    Kept, Key, Opening, OpeningTag, Paused, PayloadCodec, Place, Secret, Space, Totals, UniqueRow,
     Withdrawn, decode_value, encode_payload, encode_value, get_typed, open_row,
 };
 use serde::de::DeserializeOwned;
@@ -38,6 +38,7 @@ pub fn rows(bytes: &[u8]) {
         record::<UniqueRow>(key, row);
         record::<Expiring>(key, row);
         record::<ExpiringKeys>(key, row);
+        record::<Clocks>(key, row);
         record::<Withdrawn>(key, row);
         record::<Damaged>(key, row);
         let _ = open_row::<Place<'_>>(key, row);

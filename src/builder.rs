@@ -229,7 +229,7 @@ impl Builder {
     /// Runs by this clock instead of the system's.
     #[cfg(feature = "testing")]
     pub fn clock(mut self, clock: crate::testing::ManualClock) -> Self {
-        self.clock = Clock::Manual(clock);
+        self.clock = Clock::manual(clock);
         self
     }
 

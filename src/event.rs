@@ -372,10 +372,10 @@ impl About {
 }
 
 impl Event {
-    pub(crate) fn accepted(job: JobNumber, record: &JobRecord, at: Timestamp) -> Self {
+    pub(crate) fn accepted(job: JobNumber, record: &JobRecord, now: Now) -> Self {
         Self::Accepted(Accepted {
-            about: About::of(job, record, at),
-            due: due(record),
+            about: About::of(job, record, now.wall),
+            due: now.shown_due(&record.state, record.created),
         })
     }
 
@@ -389,18 +389,18 @@ impl Event {
     }
 
     /// What became of a job, by its record after an operator's act.
-    pub(crate) fn of(job: JobNumber, record: &JobRecord, at: Timestamp) -> Self {
-        Self::ended(job, record, at, None)
+    pub(crate) fn of(job: JobNumber, record: &JobRecord, now: Now) -> Self {
+        Self::ended(job, record, now, None)
     }
 
     /// The same, after the end of an attempt that took so long.
     pub(crate) fn ended(
         job: JobNumber,
         record: &JobRecord,
-        at: Timestamp,
+        now: Now,
         times: Option<Times>,
     ) -> Self {
-        let about = About::of(job, record, at);
+        let about = About::of(job, record, now.wall);
         let (state, attempts) = (record.state.kind(), record.attempts);
         if let State::Parked(reason) = &record.state {
             let reason = reason.clone();
@@ -416,7 +416,7 @@ impl Event {
                 times,
             });
         }
-        let due = due(record);
+        let due = now.shown_due(&record.state, record.created);
         let snoozed = has_snoozed(record);
         if snoozed
             && times.is_some()
@@ -520,13 +520,6 @@ fn has_snoozed(record: &JobRecord) -> bool {
     matches!(last, Some(AttemptEnd::Snoozed(_)))
 }
 
-fn due(record: &JobRecord) -> Option<Timestamp> {
-    match record.state {
-        State::Scheduled { due, .. } => Some(due),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use jobkeep_store::{Backoff, Kept, PayloadCodec, Priority};
@@ -577,6 +570,7 @@ mod tests {
             cancel_requested: false,
             key: None,
             history: Vec::new(),
+            lost_until: None,
         };
         let heard = Heard::default();
         let thread = "images-worker-1".into();

@@ -335,6 +335,8 @@ impl std::error::Error for Failure {}
 pub struct Status {
     pub(crate) state: StateKind,
     pub(crate) parked: Option<ParkReason>,
+    /// When it becomes ready by its record, as the wall clock is to show it.
+    pub(crate) due: Option<Timestamp>,
     pub(crate) record: JobRecord,
     pub(crate) progress: Option<(u64, u64)>,
     pub(crate) log: Vec<String>,
@@ -381,12 +383,10 @@ impl Status {
         self.record.created
     }
 
-    /// When it becomes ready, where it is scheduled.
+    /// When it becomes ready, where it is scheduled: of a delay, as the wall clock shows it if nobody sets it
+    /// meanwhile and the machine does not sleep.
     pub fn due(&self) -> Option<Timestamp> {
-        match self.record.state {
-            State::Scheduled { due, .. } if self.state == StateKind::Scheduled => Some(due),
-            _ => None,
-        }
+        self.due.filter(|_| self.state == StateKind::Scheduled)
     }
 
     /// When it reached its final state.

@@ -76,8 +76,10 @@ impl<J: Job> NewJob<J> {
         self
     }
 
-    /// Not before `delay` has passed, counted by the monotonic clock while the process lives.
-    /// Rounded up to milliseconds. The last of `delay` and `run_at` counts.
+    /// Not before `delay` has passed. While a manager has the store this is counted by a clock that nobody
+    /// sets and that stands still while the machine sleeps; between two managers by the wall clock, and if
+    /// that is set back meanwhile, the time in between does not count. Rounded up to milliseconds. The
+    /// last of `delay` and `run_at` counts.
     #[doc(alias("countdown", "perform_in", "run_in", "schedule_in"))]
     pub fn delay(mut self, delay: Duration) -> Self {
         self.start = Start::After(delay);

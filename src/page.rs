@@ -1,6 +1,4 @@
-use jobkeep_store::{
-    JobNumber, JobRecord, ParkReason, Priority, QueueName, State, StateKind, Timestamp,
-};
+use jobkeep_store::{JobNumber, JobRecord, ParkReason, Priority, QueueName, StateKind, Timestamp};
 
 use serde::{Serialize, Serializer};
 
@@ -69,12 +67,10 @@ impl ListedJob {
         receipt: Receipt,
         state: StateKind,
         parked: Option<ParkReason>,
+        due: Option<Timestamp>,
         record: JobRecord,
     ) -> Self {
-        let due = match record.state {
-            State::Scheduled { due, .. } if state == StateKind::Scheduled => Some(due),
-            _ => None,
-        };
+        let due = due.filter(|_| state == StateKind::Scheduled);
         Self {
             receipt,
             state,

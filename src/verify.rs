@@ -12,7 +12,7 @@ use jobkeep_store::QueueStore;
 pub use self::finding::{Finding, Part};
 use self::seen::Seen;
 use crate::Error;
-use crate::clock::Clock;
+use crate::clock::{Clock, Now, steady_after};
 
 /// What [`verify`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,7 +90,8 @@ pub fn repair(store: &dyn QueueStore) -> Result<Repair, Error> {
     let failed = |cause| Error::store(ACT, cause);
     let (before, seen) = look(store, ACT)?;
     let tag = getrandom::u64().map_err(|cause| Error::host(ACT, cause))?;
-    let now = Clock::system().now().wall;
+    let wall = Clock::system().now().wall;
+    let now = Now::new(wall, steady_after(seen.clocks, wall));
     let Some(batch) = mend::mend(store, seen, tag, now).map_err(failed)? else {
         return Ok(Repair {
             repaired: Vec::new(),

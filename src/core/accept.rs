@@ -45,7 +45,7 @@ impl Engine {
                 self.uniques.hold(claim, &record.name, key, number);
             }
             if let Some(record) = job.record.take() {
-                self.observe(|at| Event::accepted(number, &record, at));
+                self.observe(|now| Event::accepted(number, &record, now));
                 let waiting = self.schedule.ready_in(job.line.queue);
                 self.fresh.keep(number, record, waiting);
             }
@@ -94,7 +94,7 @@ impl Engine {
         match job.name_and_key() {
             Some((name, key)) => self
                 .uniques
-                .holder(claim, name, key, self.now.wall, passing),
+                .holder(claim, name, key, self.now.steady, passing),
             None => Ok(None),
         }
     }

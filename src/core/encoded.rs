@@ -158,9 +158,12 @@ pub(crate) fn accept(
     order: Timestamp,
 ) -> Result<EncodedJob, RowError> {
     let (state, order) = match draft.start {
-        Start::At(due) if due > now.wall => (State::Scheduled { due, by: Due::Wall }, due),
+        Start::At(due) if due > now.wall => {
+            let order = now.steady.after(due.since(now.wall)).kept();
+            (State::Scheduled { due, by: Due::Wall }, order)
+        }
         Start::After(delay) if !delay.is_zero() => {
-            let due = Timestamp(now.steady.after(delay).0);
+            let due = now.steady.after(delay).kept();
             (
                 State::Scheduled {
                     due,
@@ -193,6 +196,7 @@ pub(crate) fn accept(
         cancel_requested: false,
         key: draft.key,
         history: Vec::new(),
+        lost_until: None,
     };
     let body = body.map_or(Apart::Leave, Apart::Put);
     EncodedJob::new(Box::new(record), origins, body, None)

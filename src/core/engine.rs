@@ -8,6 +8,7 @@ use jobkeep_store::{
     StoreId, Timestamp, Token, Totals, UniqueRow, Withdrawn,
 };
 
+use super::clocks::Known;
 use super::encoded::{Apart, EncodedJob};
 use super::expiry::{Expiry, Next};
 use super::flight::Flight;
@@ -57,6 +58,7 @@ pub(crate) struct Engine {
     pub(super) lingering: Lingering,
     pub(super) totals: Totals,
     stored_totals: Totals,
+    pub(super) clocks: Known,
     /// Rows in *live*.
     pub(super) live: u64,
     pub(super) parked: Parked,
@@ -91,6 +93,7 @@ impl Engine {
             lingering: Lingering::new(rules.stuck.iter().copied()),
             totals,
             stored_totals: Totals::default(),
+            clocks: Known::default(),
             live: 0,
             parked: Parked::default(),
             fresh: Fresh::default(),
@@ -159,7 +162,7 @@ impl Engine {
             && let Some(mut record) = ending.record.clone()
             && state::cancel(&mut record, self.now.wall).is_ok()
         {
-            event = event.map(|_| Event::of(number, &record, self.now.wall));
+            event = event.map(|_| Event::of(number, &record, self.now));
             let body = ending.body.take();
             EncodedJob::new(record, ending.line.origins(), body, None)?
         } else {
@@ -237,7 +240,7 @@ impl Engine {
         let is_passed_on =
             |hash| self.uniques.knows(hash) && !self.uniques.is_held_by(hash, number);
         if let Some(hash) = key.filter(|hash| !is_passed_on(*hash)) {
-            self.uniques.set_ended(hash, number, Some(self.now.wall));
+            self.uniques.set_ended(hash, number, Some(self.now.steady));
             self.expiry.key_ended(hash, number);
         }
         self.live = self.live.saturating_sub(1);
@@ -312,16 +315,16 @@ impl Engine {
     }
 
     /// Has the observer told once the group is durable, where there is one.
-    pub(super) fn observe(&mut self, event: impl FnOnce(Timestamp) -> Event) {
+    pub(super) fn observe(&mut self, event: impl FnOnce(Now) -> Event) {
         if self.observed.hears(false) {
-            self.group.events.push(event(self.now.wall));
+            self.group.events.push(event(self.now));
         }
     }
 
     /// The same of what somebody should look at.
-    pub(super) fn observe_trouble(&mut self, event: impl FnOnce(Timestamp) -> Event) {
+    pub(super) fn observe_trouble(&mut self, event: impl FnOnce(Now) -> Event) {
         if self.observed.hears(true) {
-            self.group.events.push(event(self.now.wall));
+            self.group.events.push(event(self.now));
         }
     }
 
@@ -333,8 +336,12 @@ impl Engine {
     /// Lets retention work, within a budget that grows with what else this group does, so that it
     /// keeps up and never holds up a claim.
     pub(crate) fn prune(&mut self, budget: &mut usize) -> Result<Next, RowError> {
-        self.expiry
-            .step(&mut self.group.batch, self.now, &mut self.totals, budget)
+        self.expiry.step(
+            &mut self.group.batch,
+            self.now.steady,
+            &mut self.totals,
+            budget,
+        )
     }
 
     /// How many jobs retention may delete in this group.
@@ -378,7 +385,8 @@ impl Engine {
     pub(crate) fn end_group(&mut self) -> Result<Group, RowError> {
         let batch = &mut self.group.batch;
         self.uniques.write(batch)?;
-        self.expiry.write(batch, self.now.wall, &mut self.totals)?;
+        self.expiry
+            .write(batch, self.now.steady, &mut self.totals)?;
         self.pauses.write(batch)?;
         self.write_closing()?;
         let batch = &mut self.group.batch;
@@ -388,6 +396,9 @@ impl Engine {
         if self.totals != self.stored_totals {
             batch.put(Key::TOTALS, Encoded::new(&self.totals)?);
             self.stored_totals = self.totals;
+        }
+        if !batch.is_empty() {
+            self.clocks.write(batch, self.now)?;
         }
         let next = Fence {
             commit: self.fence.commit + 1,
@@ -428,6 +439,7 @@ impl Engine {
         self.expiry = Expiry::new(rules.retention, rules.key_retention, stored.withdrawn);
         self.totals = totals;
         self.stored_totals = totals;
+        self.clocks.roll_back();
         self.live = 0;
         self.fresh = Fresh::default();
         self.committed(self.fence);
@@ -437,8 +449,8 @@ impl Engine {
     /// The moments at which there is work without anybody asking, by each clock.
     pub(crate) fn next_due(&self) -> (Option<jobkeep_store::Timestamp>, Option<Steady>) {
         let (wall, steady) = self.schedule.next_due();
-        let expiry = self.expiry.next_due(self.now, &self.totals);
-        (wall.into_iter().chain(expiry).min(), steady)
+        let expiry = self.expiry.next_due(self.now.steady, &self.totals);
+        (wall, steady.into_iter().chain(expiry).min())
     }
 
     /// When a suspect may begin, or a running job is known not to be to blame for an end of the process.

@@ -11,7 +11,7 @@ use jobkeep_store::{
 };
 
 use crate::Retention;
-use crate::clock::{Now, Steady};
+use crate::clock::Steady;
 
 /// The oldest row of an expiring space.
 #[derive(Debug)]
@@ -32,15 +32,6 @@ pub(crate) struct Expiry {
     keys: Front<ExpiringKeys>,
     withdrawn: HashMap<JobNumber, Withdrawn>,
     ended: EndedNow,
-    ahead: Option<Ahead>,
-}
-
-/// A clock that was ahead dated rows, and has been set back since.
-#[derive(Clone, Copy, Debug)]
-struct Ahead {
-    /// Those before this number: they had ended by `since`.
-    before: u64,
-    since: Steady,
 }
 
 /// What ended in the present group.
@@ -77,7 +68,6 @@ impl Expiry {
             keys: Front::Unread(0),
             withdrawn,
             ended: EndedNow::default(),
-            ahead: None,
         }
     }
 
@@ -105,7 +95,7 @@ impl Expiry {
     pub(crate) fn write(
         &mut self,
         batch: &mut Batch,
-        at: Timestamp,
+        at: Steady,
         totals: &mut Totals,
     ) -> Result<(), RowError> {
         let EndedNow {
@@ -120,7 +110,7 @@ impl Expiry {
         for (space, jobs, front) in spaces {
             for chunk in jobs.chunks(Expiring::MOST) {
                 let row = Encoded::new(&Expiring {
-                    at,
+                    at: at.kept(),
                     jobs: chunk.to_vec(),
                 })?;
                 append(batch, space, row, chunk.len(), totals, front);
@@ -128,7 +118,7 @@ impl Expiry {
         }
         for chunk in keys.chunks(Expiring::MOST) {
             let row = Encoded::new(&ExpiringKeys {
-                at,
+                at: at.kept(),
                 keys: chunk.to_vec(),
             })?;
             append(
@@ -190,7 +180,7 @@ impl Expiry {
     pub(crate) fn step(
         &mut self,
         batch: &mut Batch,
-        now: Now,
+        now: Steady,
         totals: &mut Totals,
         budget: &mut usize,
     ) -> Result<Next, RowError> {
@@ -206,9 +196,8 @@ impl Expiry {
         if *budget == 0 {
             return Ok(Next::Rest);
         }
-        self.look_ahead(now, totals);
-        if let Front::Read(number, row) = &self.keys
-            && self.age(*number, row.at, now) >= self.key_retention
+        if let Front::Read(_, row) = &self.keys
+            && age(row.at, now) >= self.key_retention
         {
             *budget = budget.saturating_sub(row.keys.len());
             return Ok(Next::Keys(row.keys.clone(), row.at));
@@ -228,44 +217,10 @@ impl Expiry {
         Ok(unread(front).map_or(Next::Rest, |from| Next::Read(space, from)))
     }
 
-    /// Remembers since when the oldest rows are known to be dated ahead, so that they are not kept until
-    /// their dates have come, and all behind them.
-    fn look_ahead(&mut self, now: Now, totals: &Totals) {
-        let mut fronts = self.fronts().into_iter().flatten();
-        let known = self.ahead.map_or(0, |ahead| ahead.before);
-        if fronts.any(|(number, at)| at > now.wall && number >= known) {
-            self.ahead = Some(Ahead {
-                before: totals.ended,
-                since: now.steady,
-            });
-        }
-    }
-
-    /// The numbers of the oldest rows, and when their jobs ended: successes, failures, keys.
-    fn fronts(&self) -> [Option<(u64, Timestamp)>; 3] {
-        let of_jobs = |front: &Front<Expiring>| match front {
-            Front::Read(number, row) => Some((*number, row.at)),
-            Front::Unread(_) | Front::Empty => None,
-        };
-        let of_keys = match &self.keys {
-            Front::Read(number, row) => Some((*number, row.at)),
-            Front::Unread(_) | Front::Empty => None,
-        };
-        [of_jobs(&self.successes), of_jobs(&self.failures), of_keys]
-    }
-
-    /// How long ago the jobs of a row ended, at least.
-    fn age(&self, number: u64, at: Timestamp, now: Now) -> Duration {
-        match self.ahead {
-            Some(ahead) if at > now.wall && number < ahead.before => now.steady.since(ahead.since),
-            _ => now.wall.since(at),
-        }
-    }
-
     /// Which class has jobs due, and how many at most.
-    fn due(&self, now: Now, totals: &Totals) -> Option<(bool, usize)> {
-        let old = |front: &Front<Expiring>, age: Option<Duration>| match (front, age) {
-            (Front::Read(number, row), Some(age)) => self.age(*number, row.at, now) >= age,
+    fn due(&self, now: Steady, totals: &Totals) -> Option<(bool, usize)> {
+        let old = |front: &Front<Expiring>, limit: Option<Duration>| match (front, limit) {
+            (Front::Read(_, row), Some(limit)) => age(row.at, now) >= limit,
             _ => false,
         };
         if old(&self.successes, self.retention.successes) {
@@ -368,24 +323,34 @@ impl Expiry {
     }
 
     /// When something becomes due by its age; the past where there is work already.
-    pub(crate) fn next_due(&self, now: Now, totals: &Totals) -> Option<Timestamp> {
+    pub(crate) fn next_due(&self, now: Steady, totals: &Totals) -> Option<Steady> {
         let any_unread = unread(&self.successes).is_some()
             || unread(&self.failures).is_some()
             || unread(&self.keys).is_some();
         if any_unread || self.due(now, totals).is_some() {
-            return Some(Timestamp(0));
+            return Some(Steady::default());
         }
-        let [successes, failures, keys] = self.fronts();
-        let successes = successes.zip(self.retention.successes);
-        let failures = failures.zip(self.retention.failures);
-        let keys = keys.zip(Some(self.key_retention));
-        [successes, failures, keys]
+        let of_jobs = |front: &Front<Expiring>| match front {
+            Front::Read(_, row) => Some(row.at),
+            Front::Unread(_) | Front::Empty => None,
+        };
+        let keys = match &self.keys {
+            Front::Read(_, row) => Some(row.at),
+            Front::Unread(_) | Front::Empty => None,
+        };
+        let successes = of_jobs(&self.successes).zip(self.retention.successes);
+        let failures = of_jobs(&self.failures).zip(self.retention.failures);
+        [successes, failures, keys.zip(Some(self.key_retention))]
             .into_iter()
             .flatten()
-            .map(|((number, at), kept)| kept.saturating_sub(self.age(number, at, now)))
-            .map(|left| now.wall.after(left))
+            .map(|(at, kept)| Steady::of(at).after(kept))
             .min()
     }
+}
+
+/// How long ago what a row lists ended.
+fn age(at: Timestamp, now: Steady) -> Duration {
+    now.since(Steady::of(at))
 }
 
 /// Deletes the rows of a finished job.

@@ -49,10 +49,9 @@ impl Lingering {
     /// Where the jobs are to wait that are kept back.
     #[cfg(feature = "testing")]
     pub(super) fn places(&self) -> impl Iterator<Item = (JobNumber, super::place::Place)> {
-        self.held.iter().map(|(&number, line)| {
-            let moment = line.due.map_or(line.order, |(due, _)| due);
-            (number, (line.queue, line.priority, moment))
-        })
+        self.held
+            .iter()
+            .map(|(&number, line)| (number, (line.queue, line.priority, line.order)))
     }
 
     /// How many are kept back that are not due, and how many that are ready.

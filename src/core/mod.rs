@@ -7,6 +7,7 @@
 
 mod accept;
 mod checkpoint;
+mod clocks;
 mod encoded;
 mod engine;
 mod expiry;

@@ -173,7 +173,7 @@ impl Engine {
                 false => Probation::unclean_ends(record.unclean_ends, listed),
             },
         };
-        let due = resend.map(|wait| Timestamp(self.now.steady.after(wait).0));
+        let due = resend.map(|wait| self.now.steady.after(wait).kept());
         let is_crashing = !end.in_order && self.probation.is_crashing(interruption.unclean_ends);
         let interrupted = state::claim(&mut record).and_then(|()| {
             if is_crashing {
@@ -195,7 +195,9 @@ impl Engine {
             .filter(|_| may_begin);
         let from = hold.map(|hold| self.now.steady.after(hold));
         if let Some(from) = from {
-            self.observe_trouble(|at| Event::suspected(number, &record, Timestamp(from.0), at));
+            self.observe_trouble(|now| {
+                Event::suspected(number, &record, now.shown(from), now.wall)
+            });
         }
         let job = EncodedJob::new(record, here, Apart::Leave, None)?;
         let line = job.line;

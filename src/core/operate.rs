@@ -1,10 +1,7 @@
 //! What an operator asks about or of a single job: look, cancel, retry, remove.
 
-use std::time::Duration;
-
 use jobkeep_store::{
-    AttemptEnd, JobNumber, JobRecord, Kept, Key, ParkReason, Priority, RowError, State, StateKind,
-    Timestamp,
+    JobNumber, JobRecord, Kept, Key, ParkReason, Priority, RowError, State, StateKind, Timestamp,
 };
 
 use super::encoded::{Apart, EncodedJob, Origins};
@@ -14,6 +11,7 @@ use super::parked::lacking;
 use super::schedule::Line;
 use super::state;
 use crate::Error;
+use crate::clock::Steady;
 use crate::event::Event;
 
 /// A job as the store has it.
@@ -33,8 +31,6 @@ pub(crate) struct Subject {
     pub(crate) origins: Option<Origins>,
     /// The hash of its idempotency key; that key's row must have been learned.
     pub(crate) key: Option<u64>,
-    /// How long another host may run it, where others do.
-    pub(crate) call: Option<Duration>,
 }
 
 /// The origins of a job whose queue is not declared.
@@ -111,7 +107,6 @@ impl Engine {
             found,
             origins,
             key,
-            call: _,
         } = subject;
         let mut record = match found {
             Found::Live(record) => record,
@@ -147,7 +142,7 @@ impl Engine {
         self.unpark(number);
         self.probation.remove(number);
         self.lingering.release(number);
-        self.observe(|at| Event::of(number, &record, at));
+        self.observe(|now| Event::of(number, &record, now));
         let job = EncodedJob::new(record, here, Apart::Leave, None)?;
         self.file(number, job, key);
         Ok(Ok(()))
@@ -161,7 +156,6 @@ impl Engine {
             found,
             origins,
             key,
-            call,
         } = subject;
         let mut record = match found {
             Found::Done(record) => record,
@@ -176,7 +170,9 @@ impl Engine {
         }
         let ended = record.state.kind();
         let had_output = record.output.as_ref().is_some_and(Kept::is_apart);
-        let due = call.and_then(|call| self.lost_call(&record, call));
+        let due = record
+            .lost_until
+            .filter(|until| Steady::of(*until) > self.now.steady);
         if let Err(illegal) = state::revive(&mut record, order, due) {
             return Ok(Err(Error::wrong_state(
                 "retry",
@@ -189,7 +185,7 @@ impl Engine {
         if let Some(hash) = key {
             self.uniques.set_ended(hash, number, None);
         }
-        self.observe(|at| Event::of(number, &record, at));
+        self.observe(|now| Event::of(number, &record, now));
         let here = origins.unwrap_or(NOT_HERE);
         let job = EncodedJob::new(record, here, Apart::Leave, None)?;
         let batch = &mut self.group.batch;
@@ -202,19 +198,6 @@ impl Engine {
         Ok(Ok(()))
     }
 
-    /// Until when another host may still run the last attempt of a finished job, where nobody knows.
-    fn lost_call(&self, record: &JobRecord, call: Duration) -> Option<Timestamp> {
-        let last = record.history.first()?;
-        let since = match last.end {
-            AttemptEnd::Unknown(_) => last.started,
-            // When it was sent is not known.
-            AttemptEnd::Interrupted { .. } => last.ended,
-            _ => return None,
-        };
-        let left = call.saturating_sub(self.now.wall.since(since));
-        (!left.is_zero()).then(|| Timestamp(self.now.steady.after(left).0))
-    }
-
     /// Deletes a job and everything about it, its idempotency key included.
     pub(crate) fn remove(&mut self, subject: Subject) -> Operated<()> {
         let Subject {
@@ -222,7 +205,6 @@ impl Engine {
             found,
             origins,
             key,
-            call: _,
         } = subject;
         match found {
             Found::Nowhere => return Ok(Err(self.nowhere(number))),

@@ -122,7 +122,7 @@ impl Engine {
         if let Some(claim) = self.flight.end(number, token) {
             if let Some(queue) = self.pauses.name(claim.queue) {
                 let (queue, why) = (queue.clone(), ParkReason::Unreadable(reason.clone()));
-                self.observe_trouble(|at| Event::parked(number, "", queue, why, at));
+                self.observe_trouble(|now| Event::parked(number, "", queue, why, now.wall));
             }
             self.park(number, Some(reason.into()));
         }
@@ -153,7 +153,7 @@ impl Engine {
             return Ok(Err(Error::wrong_state("retry", number, state, NEEDS)));
         }
         self.unpark(number);
-        self.observe(|at| Event::of(number, &record, at));
+        self.observe(|now| Event::of(number, &record, now));
         let here = origins.unwrap_or(NOT_HERE);
         let job = EncodedJob::new(record, here, Apart::Leave, None)?;
         self.file(number, job, None);
@@ -203,7 +203,7 @@ impl Engine {
         }
         self.unpark(number);
         if here.known {
-            self.observe(|at| Event::of(number, &record, at));
+            self.observe(|now| Event::of(number, &record, now));
         }
         let job = EncodedJob::new(record, here, body, None)?;
         self.file(number, job, None);

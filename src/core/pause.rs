@@ -99,7 +99,7 @@ impl Engine {
         let position = self.pauses.position(queue);
         let position = position.ok_or_else(|| self.pauses.undeclared("pause", queue))?;
         if self.pauses.set(queue, true) {
-            self.observe(|at| Event::paused(queue.clone(), at));
+            self.observe(|now| Event::paused(queue.clone(), now.wall));
         }
         Ok(position)
     }
@@ -113,7 +113,7 @@ impl Engine {
             return Err(self.pauses.undeclared("resume", queue));
         }
         if self.pauses.set(queue, false) {
-            self.observe(|at| Event::resumed(queue.clone(), at));
+            self.observe(|now| Event::resumed(queue.clone(), now.wall));
         }
         Ok(())
     }

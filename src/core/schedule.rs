@@ -90,7 +90,7 @@ fn rank(priority: Priority) -> u8 {
 }
 
 type Waiting = BTreeSet<(Timestamp, JobNumber)>;
-type Later<Moment> = BTreeMap<(Moment, JobNumber), (u16, Priority)>;
+type Later<Moment, Place> = BTreeMap<(Moment, JobNumber), Place>;
 
 /// The waiting jobs of all queues.
 #[derive(Debug)]
@@ -99,8 +99,9 @@ pub(crate) struct Schedule {
     /// priority never stands before a ready one.
     ready: Vec<[Waiting; RANKS]>,
     ready_count: u64,
-    by_wall: Later<Timestamp>,
-    by_delay: Later<Steady>,
+    /// With its place in line, which is by the steady clock.
+    by_wall: Later<Timestamp, ((u16, Priority), Timestamp)>,
+    by_delay: Later<Steady, (u16, Priority)>,
 }
 
 impl Schedule {
@@ -120,10 +121,10 @@ impl Schedule {
         match line.due {
             None => self.insert_ready(place, line.order, number),
             Some((due, Due::Wall)) => {
-                self.by_wall.insert((due, number), place);
+                self.by_wall.insert((due, number), (place, line.order));
             }
             Some((due, Due::Delay)) => {
-                self.by_delay.insert((Steady(due.0), number), place);
+                self.by_delay.insert((Steady::of(due), number), place);
             }
         }
     }
@@ -141,7 +142,7 @@ impl Schedule {
         let later = match line.due {
             None => false,
             Some((due, Due::Wall)) => self.by_wall.remove(&(due, number)).is_some(),
-            Some((due, Due::Delay)) => self.by_delay.remove(&(Steady(due.0), number)).is_some(),
+            Some((due, Due::Delay)) => self.by_delay.remove(&(Steady::of(due), number)).is_some(),
         };
         // It may have become due since its row was written.
         later || self.remove_ready((line.queue, line.priority), line.order, number)
@@ -169,16 +170,16 @@ impl Schedule {
     /// the committer.
     pub(crate) fn promote(&mut self, now: Now, most: usize) {
         for _ in 0..most {
-            let Some(((due, number), place)) = pop_due(&mut self.by_wall, now.wall) else {
+            let Some(((_, number), (place, order))) = pop_due(&mut self.by_wall, now.wall) else {
                 break;
             };
-            self.insert_ready(place, due, number);
+            self.insert_ready(place, order, number);
         }
         for _ in 0..most {
             let Some(((due, number), place)) = pop_due(&mut self.by_delay, now.steady) else {
                 break;
             };
-            self.insert_ready(place, Timestamp(due.0), number);
+            self.insert_ready(place, due.kept(), number);
         }
     }
 
@@ -224,11 +225,11 @@ impl Schedule {
                 places.extend(of_line.map(|&(since, number)| (number, (queue, priority, since))));
             }
         }
-        for (&(due, number), &(queue, priority)) in &self.by_wall {
-            places.insert(number, (queue, priority, due));
+        for (&(_, number), &((queue, priority), order)) in &self.by_wall {
+            places.insert(number, (queue, priority, order));
         }
         for (&(due, number), &(queue, priority)) in &self.by_delay {
-            places.insert(number, (queue, priority, Timestamp(due.0)));
+            places.insert(number, (queue, priority, due.kept()));
         }
         places
     }
@@ -260,10 +261,10 @@ impl Schedule {
     }
 }
 
-fn pop_due<Moment: Ord + Copy>(
-    later: &mut Later<Moment>,
+fn pop_due<Moment: Ord + Copy, Place>(
+    later: &mut Later<Moment, Place>,
     now: Moment,
-) -> Option<((Moment, JobNumber), (u16, Priority))> {
+) -> Option<((Moment, JobNumber), Place)> {
     let entry = later.first_entry()?;
     (entry.key().0 <= now).then(|| entry.remove_entry())
 }

@@ -181,6 +181,7 @@ pub(crate) fn settle(
                 }
                 OnUnknown::Fail => state::fail(&mut record, FailureKind::Unknown, attempt),
             }
+            .map(|()| record.lost_until = Some(deadline.kept()))
         }
         Outcome::Undecodable(message) => {
             body = leave(&mut record, payload, None)?;
@@ -191,7 +192,7 @@ pub(crate) fn settle(
     }
     .map_err(|illegal| format!("settle job {number}: {illegal}"))?;
     let is_heard = observed.hears(Event::is_trouble_of(&record));
-    let event = is_heard.then(|| Event::ended(number, &record, now.wall, Some(times)));
+    let event = is_heard.then(|| Event::ended(number, &record, now, Some(times)));
     let job = EncodedJob::new(record, origins, body, output_row)
         .map_err(|cause| format!("settle job {number}: {cause}"))?;
     Ok(Settlement {
@@ -228,8 +229,8 @@ fn fail(
             attempt(AttemptEnd::Permanent(chain)),
         ),
         Verdict::Snooze(delay) => {
-            let due = due(now, delay);
-            state::snooze(record, due, attempt(AttemptEnd::Snoozed(due)))
+            let end = AttemptEnd::Snoozed(now.wall.after(delay));
+            state::snooze(record, due(now, delay), attempt(end))
         }
         Verdict::Cancel => state::cancel_running(record, attempt(AttemptEnd::Cancelled(chain))),
     }
@@ -250,7 +251,7 @@ fn retry_or_fail(
 }
 
 fn due(now: Now, delay: Duration) -> Timestamp {
-    Timestamp(now.steady.after(delay).0)
+    now.steady.after(delay).kept()
 }
 
 /// Puts the value that the run left into the record, or the one from before where it left none or the

@@ -115,6 +115,7 @@ pub(crate) fn interrupt(
     go(record, Edge::Interrupt, to)?;
     record.order = due.unwrap_or(record.order);
     note(record, interruption);
+    record.lost_until = due;
     Ok(())
 }
 
@@ -318,6 +319,7 @@ fn spend(record: &mut JobRecord, attempt: Attempt) {
 }
 
 fn remember(record: &mut JobRecord, attempt: Attempt) {
+    record.lost_until = None;
     let history = &mut record.history;
     history.insert(0, attempt);
     while history.len() > HISTORY {

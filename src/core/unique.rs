@@ -12,6 +12,7 @@ use siphasher::sip::SipHasher13;
 use siphasher::sip128::{Hasher128, SipHasher13 as SipHasher13To128};
 
 use crate::Error;
+use crate::clock::Steady;
 
 /// A key that a new job claims.
 #[derive(Clone, Debug)]
@@ -141,7 +142,7 @@ impl Uniques {
         claim: &KeyClaim,
         name: &str,
         key: &str,
-        now: Timestamp,
+        now: Steady,
         passing: Option<JobNumber>,
     ) -> Result<Option<JobNumber>, Error> {
         let holds =
@@ -160,12 +161,12 @@ impl Uniques {
         }
     }
 
-    fn has_run_out(&self, entry: &UniqueEntry, now: Timestamp) -> bool {
+    fn has_run_out(&self, entry: &UniqueEntry, now: Steady) -> bool {
         let own = entry.retention_ms.map(Duration::from_millis);
         let retention = own.map_or(self.retention, |own| own.min(self.retention));
         entry
             .ended
-            .is_some_and(|ended| now.since(ended) >= retention)
+            .is_some_and(|ended| now.since(Steady::of(ended)) >= retention)
     }
 
     /// Gives the key to a job, whoever held it before.
@@ -196,10 +197,10 @@ impl Uniques {
     }
 
     /// The job that holds the key ended, or lives again.
-    pub(crate) fn set_ended(&mut self, hash: u64, job: JobNumber, ended: Option<Timestamp>) {
+    pub(crate) fn set_ended(&mut self, hash: u64, job: JobNumber, ended: Option<Steady>) {
         self.change(hash, |row| {
             for entry in row.entries.iter_mut().filter(|entry| entry.job == job) {
-                entry.ended = ended;
+                entry.ended = ended.map(Steady::kept);
             }
         });
     }

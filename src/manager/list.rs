@@ -201,9 +201,10 @@ impl Listing<'_> {
 
     fn push(&mut self, number: JobNumber, parked: Option<ParkReason>, record: JobRecord) {
         let receipt = self.shared.receipt_of(number);
-        self.page
-            .jobs
-            .push(ListedJob::new(receipt, self.state, parked, record));
+        let now = self.shared.clock.now();
+        let due = now.shown_due(&record.state, record.created);
+        let listed = ListedJob::new(receipt, self.state, parked, due, record);
+        self.page.jobs.push(listed);
     }
 
     fn act(&self) -> String {

@@ -347,7 +347,10 @@ impl Committer {
     fn close(&mut self) {
         self.engine.close();
         self.look_at_pools();
-        let _ = self.commit();
+        let now = self.shared.clock.now();
+        if self.engine.keep_clocks(now).is_ok() {
+            let _ = self.commit();
+        }
     }
 
     /// The last steps: nobody waits in vain, and the store is free for its next owner.

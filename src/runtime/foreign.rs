@@ -181,6 +181,7 @@ fn hand(foreign: &Foreign) -> Hand {
         cancel_requested: false,
         key: None,
         history: Vec::new(),
+        lost_until: None,
     };
     Hand {
         token: nowhere,

@@ -7,6 +7,7 @@ mod addresses;
 mod asked;
 mod attending;
 mod bell;
+mod clocks;
 mod command;
 mod committer;
 mod drive;

@@ -9,7 +9,7 @@ use super::outage::wait_alone;
 use super::panics;
 use super::pool::Pool;
 use super::shared::Shared;
-use crate::carry::{self, Call, Carried, End, LONGEST, Push, Refusal};
+use crate::carry::{Call, Carried, End, LONGEST, Push, Refusal};
 use crate::clock::Steady;
 use crate::context::{Hand, LOG_LINE_BYTES, LOG_LINES, Running, cut};
 use crate::core::Outcome;
@@ -73,15 +73,6 @@ pub(super) fn carry(
             pool.refused(began, now.steady, None, seed);
             unknown(pool, why, deadline)
         }
-    }
-}
-
-impl Pool {
-    /// How long another host may take for a job that asks for so much, where others run the queue's.
-    pub(super) fn call_timeout(&self, asked_ms: Option<u64>) -> Option<Duration> {
-        self.push.as_ref()?;
-        let ms = carry::timeout_ms(asked_ms.or(self.timeout_ms));
-        Some(Duration::from_millis(ms))
     }
 }
 

@@ -72,7 +72,7 @@ impl Shared {
 
     /// The place in line of a job accepted or run again at this moment.
     pub(crate) fn order(&self, now: Now) -> Timestamp {
-        self.order_floor.max(Timestamp(now.steady.0))
+        self.order_floor.max(now.steady.kept())
     }
 
     /// The opening that gave this number.

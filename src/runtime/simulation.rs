@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use jobkeep_store::{JobNumber, OpeningTag, StoreError, StoreId, Token};
+use jobkeep_store::{JobNumber, OpeningTag, StoreError, StoreId, Timestamp, Token};
 
 use super::asked::Asked;
 use super::command::{Command, Reply};
@@ -196,6 +196,11 @@ impl Process {
         let now = self.shared.clock.now().steady;
         let wake = self.committer.as_ref()?.next_wake()?;
         Some(u64::try_from(wake.since(now).as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// The steady clock of its store.
+    pub fn steady(&self) -> Timestamp {
+        self.shared.clock.now().steady.kept()
     }
 
     /// Nothing is left for the committer to take.

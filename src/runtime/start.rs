@@ -10,6 +10,7 @@ use jobkeep_store::{
     open_row,
 };
 
+use super::clocks::going_on;
 use super::command::Command;
 use super::executors::Executors;
 use super::health::HealthBoard;
@@ -123,6 +124,7 @@ pub(super) fn take_over(
     } = parts;
     let positions = positions(&config);
     let identity = store.identity().map_err(|cause| Error::store(ACT, cause))?;
+    let clock = going_on(&clock, &*store).map_err(|cause| Error::not_started(ACT, cause))?;
     let drawn = draw().map_err(|cause| Error::host(ACT, cause))?;
     let origins = |queue: &str, name: &str| {
         let &queue = positions.get(queue)?;

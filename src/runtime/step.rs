@@ -257,7 +257,7 @@ impl Committer {
             Ok(found) => found,
             Err(error) => return Ok(Err(error)),
         };
-        let (mut origins, mut key, mut call) = (None, None, None);
+        let (mut origins, mut key) = (None, None);
         if let Found::Live(record) | Found::Done(record) = &found {
             origins = self.shared.origins(record.queue.as_str(), &record.name);
             let store = self.shared.origin.store;
@@ -265,8 +265,6 @@ impl Committer {
                 .key
                 .as_ref()
                 .map(|key| core::key_hash(store, &record.name, key));
-            let pool = origins.and_then(|here| self.shared.pools.get(usize::from(here.queue)));
-            call = pool.and_then(|pool| pool.call_timeout(record.timeout_ms));
         }
         if let Some(hash) = key
             && self.learn_key(hash)?.is_err()
@@ -279,7 +277,6 @@ impl Committer {
             found,
             origins,
             key,
-            call,
         }))
     }
 
@@ -318,10 +315,16 @@ impl Committer {
             .find_map(|pool| pool.running(number));
         let origins = self.shared.origins(record.queue.as_str(), &record.name);
         let (state, parked) = self.engine.stand(number, &record, origins);
+        let due = self
+            .shared
+            .clock
+            .now()
+            .shown_due(&record.state, record.created);
         let (progress, log) = running.map(|running| running.said()).unwrap_or_default();
         Ok(Ok(Status {
             state,
             parked,
+            due,
             record,
             progress,
             log,

@@ -42,10 +42,7 @@ impl ManualClock {
     /// A clock that stands at some fixed moment.
     pub fn new() -> Self {
         const START: u64 = 1_700_000_000_000;
-        let now = Now {
-            wall: Timestamp(START),
-            steady: Steady(START),
-        };
+        let now = Now::new(Timestamp(START), Steady(START));
         Self(Arc::new(Inner {
             now: Mutex::new(now),
             stopped: Mutex::default(),
@@ -56,10 +53,7 @@ impl ManualClock {
     /// Lets time pass.
     pub fn advance(&self, span: Duration) {
         self.change(|now| {
-            *now = Now {
-                wall: now.wall.after(span),
-                steady: now.steady.after(span),
-            }
+            *now = Now::new(now.wall.after(span), now.steady.after(span));
         });
     }
 

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use jobkeep_store::{
     Batch, Damaged, Encoded, Ended, Expiring, ExpiringKeys, Fence, InFlight, JobNumber, Key,
-    OpeningTag, Paused, QueueStore, RowError, Space, StateKind, StoreError, Timestamp, Totals,
-    Withdrawn,
+    OpeningTag, Paused, QueueStore, RowError, Space, StateKind, StoreError, Totals, Withdrawn,
 };
 
 use super::check::{Class, Hold, counted, hold, is_in_flight, is_orphan, unlisted};
 use super::finding::Part;
 use super::seen::{Seen, Wrong};
+use crate::clock::Now;
 
 /// The batch of a repair, or `None` where there is nothing that it may do.
 ///
@@ -19,7 +19,7 @@ pub(super) fn mend(
     store: &dyn QueueStore,
     seen: Seen,
     tag: u64,
-    now: Timestamp,
+    now: Now,
 ) -> Result<Option<Batch>, StoreError> {
     let Some(last) = seen.fence else {
         return Ok(None);
@@ -51,7 +51,7 @@ pub(super) fn mend(
 struct Mending {
     /// As it will be: what is set aside is among the damaged no more.
     seen: Seen,
-    now: Timestamp,
+    now: Now,
     batch: Batch,
     totals: Totals,
 }
@@ -80,7 +80,7 @@ impl Mending {
                     .unwrap_or_default()
             };
             let damaged = Damaged {
-                at: self.now,
+                at: self.now.wall,
                 reason: if of_job {
                     reason.to_string()
                 } else {
@@ -173,9 +173,7 @@ impl Mending {
                 .retain(|entry| hold(&self.seen, hash, entry) != Hold::Orphaned);
             for entry in &mut mended.entries {
                 if hold(&self.seen, hash, entry) == Hold::ForEver {
-                    let head = self.seen.done.get(&entry.job);
-                    let finished = head.and_then(|head| head.finished);
-                    entry.ended = entry.ended.or(finished).or(Some(self.now));
+                    entry.ended = Some(self.now.steady.kept());
                     to_expire.push((hash, entry.job));
                 }
             }
@@ -188,7 +186,7 @@ impl Mending {
         }
         for keys in to_expire.chunks(Expiring::MOST) {
             let row = Encoded::new(&ExpiringKeys {
-                at: self.now,
+                at: self.now.steady.kept(),
                 keys: keys.to_vec(),
             })?;
             self.append(Space::ExpiringKeys, row, keys.len());
@@ -243,7 +241,7 @@ impl Mending {
         ] {
             for jobs in jobs.chunks(Expiring::MOST) {
                 let row = Encoded::new(&Expiring {
-                    at: self.now,
+                    at: self.now.steady.kept(),
                     jobs: jobs.to_vec(),
                 })?;
                 self.append(space, row, jobs.len());

@@ -2,9 +2,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use jobkeep_store::{
-    Closing, Damaged, Expiring, ExpiringKeys, Fence, InFlight, JobNumber, JobRecord, Kept, Key,
-    Opening, Paused, QueueStore, RowError, Secret, Space, StateKind, StoreError, StoreId,
-    Timestamp, Totals, UniqueRow, Withdrawn, open_row,
+    Clocks, Closing, Damaged, Expiring, ExpiringKeys, Fence, InFlight, JobNumber, JobRecord, Kept,
+    Key, Opening, Paused, QueueStore, RowError, Secret, Space, StateKind, StoreError, StoreId,
+    Totals, UniqueRow, Withdrawn, open_row,
 };
 
 use crate::core::key_hash;
@@ -18,6 +18,7 @@ pub(super) struct Seen {
     /// Rows that do not check out.
     pub(super) damaged: BTreeMap<Key, Wrong>,
     pub(super) totals: Option<Totals>,
+    pub(super) clocks: Option<Clocks>,
     pub(super) in_flight: Option<InFlight>,
     pub(super) paused: Paused,
     pub(super) openings: BTreeMap<u64, Opening>,
@@ -54,7 +55,6 @@ pub(super) struct Head {
     pub(super) payload: Option<u32>,
     pub(super) output: Option<u32>,
     pub(super) key: Option<HeldKey>,
-    pub(super) finished: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -150,6 +150,7 @@ impl Seen {
         match key {
             Key::IN_FLIGHT => self.in_flight = Some(open_row(key, row)?),
             Key::TOTALS => self.totals = Some(open_row(key, row)?),
+            Key::CLOCKS => self.clocks = Some(open_row(key, row)?),
             Key::PAUSED => self.paused = open_row(key, row)?,
             Key::CLOSING => {
                 open_row::<Closing>(key, row)?;
@@ -182,7 +183,6 @@ impl Seen {
             payload: apart(&record.payload),
             output: record.output.as_ref().and_then(apart),
             key,
-            finished: record.finished,
         }
     }
 

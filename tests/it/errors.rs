@@ -315,7 +315,7 @@ pub(crate) fn a_start_that_fails_leaves_the_store_free(place: &dyn Place) {
             Operation::Scan,
             "scan the rows from withdrawn 0 to withdrawn 18446744073709551615 of LOCATION",
         ),
-        (Operation::Get, "read row manager 1 of LOCATION"),
+        (Operation::Get, "read row manager 6 of LOCATION"),
         (Operation::Commit, "write commit 1 of LOCATION"),
     ] {
         let (builder, faults, location) = faulty(place);

@@ -136,6 +136,8 @@ behaviours! {
         a_job_with_a_moment_runs_at_that_moment
         a_moment_that_has_passed_means_now
         a_delay_does_not_follow_the_wall_clock
+        a_delay_waits_as_long_as_asked_wherever_the_clock_was_set_before
+        a_clock_set_back_between_two_processes_makes_nobody_wait_longer
         a_moment_follows_the_wall_clock
         a_wall_clock_set_back_keeps_the_order_of_acceptance;
     retrying:
@@ -319,6 +321,7 @@ behaviours! {
     retention:
         the_oldest_of_too_many_finished_jobs_go_first
         successes_and_failures_go_at_their_own_age
+        a_wall_clock_set_forward_lets_nothing_go
         keep_all_keeps_all
         a_retried_job_is_not_pruned_for_its_first_end
         a_removed_job_is_gone_and_counted_once

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use jobkeep::testing::ManualClock;
-use jobkeep::{Builder, Counts, JobError, Manager, Receipt, Retention};
+use jobkeep::{Builder, Counts, JobError, Manager, NewJob, Receipt, Retention};
 use jobkeep_store::Space;
 
 use crate::place::{HOUR, PATIENCE, Place, Work, one_worker, work};
@@ -75,6 +75,38 @@ pub(crate) fn successes_and_failures_go_at_their_own_age(place: &dyn Place) {
     settled(&manager);
     assert!(manager.completed(&failure).unwrap_err().is_pruned());
     assert_eq!(manager.counts().unwrap(), Counts::default());
+}
+
+pub(crate) fn a_wall_clock_set_forward_lets_nothing_go(place: &dyn Place) {
+    let clock = ManualClock::new();
+    let start = |clock: &ManualClock| builder(place, clock, Retention::new()).start().unwrap();
+    let manager = start(&clock);
+    let keyed = || NewJob::new(work("a")).key("k");
+    let receipt = manager.enqueue(keyed()).unwrap();
+    manager.wait(&receipt, PATIENCE).unwrap();
+    let is_kept = |manager: &Manager| {
+        settled(manager);
+        assert!(manager.completed(&receipt).unwrap().is_some());
+        assert_eq!(manager.enqueue(keyed()).unwrap(), receipt);
+    };
+    let wall = clock.wall();
+    clock.set_wall(wall.after(1_000 * DAY));
+    is_kept(&manager);
+    drop(manager);
+    // It was ahead for as long as that process lived, and is so in the next.
+    let manager = start(&clock);
+    is_kept(&manager);
+    clock.set_wall(wall);
+    is_kept(&manager);
+    clock.set_wall(wall.before(1_000 * DAY));
+    clock.advance(DAY - HOUR);
+    is_kept(&manager);
+    clock.advance(HOUR);
+    settled(&manager);
+    assert_ne!(manager.enqueue(keyed()).unwrap(), receipt);
+    clock.advance(6 * DAY);
+    settled(&manager);
+    assert!(manager.completed(&receipt).unwrap_err().is_pruned());
 }
 
 pub(crate) fn keep_all_keeps_all(place: &dyn Place) {

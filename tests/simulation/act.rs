@@ -43,11 +43,15 @@ impl World {
                 Ok(())
             }
             Step::SetWall(by) => {
-                let wall = self.wall().0.saturating_add_signed(by).max(START);
-                self.clock.set_wall(Timestamp(wall));
+                self.set_wall(by);
                 Ok(())
             }
             Step::Crash => self.crash(),
+            Step::Away(by) => {
+                self.crash()?;
+                self.set_wall(by);
+                Ok(())
+            }
             Step::Torn(done) => self.torn(done),
             Step::BadOpen(nth) => {
                 self.crash()?;
@@ -61,6 +65,11 @@ impl World {
             Step::ShutDown(turns) => self.shut_down(turns),
             Step::Usurp => self.usurp(),
         }
+    }
+
+    fn set_wall(&self, by: i64) {
+        let wall = self.wall().0.saturating_add_signed(by).max(START);
+        self.clock.set_wall(Timestamp(wall));
     }
 
     pub(crate) fn advance(&mut self, ms: u64) {
@@ -90,10 +99,20 @@ impl World {
             .priority(priorities[new.priority % 4])
             .attempts(attempts)
             .backoff(Duration::from_secs(2), Duration::from_secs(20));
-        job = match new.when {
-            When::Now => job,
-            When::After(ms) => job.delay(Duration::from_millis(ms)),
-            When::At(ms) => job.run_at(UNIX_EPOCH + Duration::from_millis(self.wall().0 + ms)),
+        let (wall, steady) = (self.wall().0, self.steady.0);
+        let state;
+        (job, state) = match new.when {
+            When::After(ms @ 1..) => {
+                let (due, by) = (Timestamp(steady + ms), Due::Delay);
+                let job = job.delay(Duration::from_millis(ms));
+                (job, State::Scheduled { due, by })
+            }
+            When::At(ms @ 1..) => {
+                let (due, by) = (Timestamp(wall + ms), Due::Wall);
+                let job = job.run_at(UNIX_EPOCH + Duration::from_millis(due.0));
+                (job, State::Scheduled { due, by })
+            }
+            When::Now | When::After(0) | When::At(0) => (job, State::Ready),
         };
         if let Some(key) = new.key {
             job = job.key(key.to_string());
@@ -101,14 +120,20 @@ impl World {
         if let Some(ms) = new.timeout {
             job = job.timeout(Duration::from_millis(ms));
         }
-        self.offer(id, new.key, attempts, None);
+        self.offer(id, (new.key, attempts, Some(state)), None);
         (job.draft().unwrap(), id)
     }
 
-    fn offer(&mut self, id: u64, key: Option<u64>, attempts: u32, follows: Option<JobNumber>) {
+    fn offer(
+        &mut self,
+        id: u64,
+        (key, attempts, state): (Option<u64>, u32, Option<State>),
+        follows: Option<JobNumber>,
+    ) {
         let offer = Offer {
             key,
             attempts,
+            state,
             number: None,
             refused: false,
             follows: follows.filter(|_| !is_shared(id)),
@@ -431,7 +456,7 @@ impl World {
             for n in 0..count {
                 let key = key.filter(|_| n == 0);
                 let id = id(key, self.next_id + n);
-                self.offer(id, key, SHARED_ATTEMPTS, Some(number));
+                self.offer(id, (key, SHARED_ATTEMPTS, None), Some(number));
             }
         }
         SCRIPT.set((end, self.next_id));

@@ -14,8 +14,8 @@ use crate::world::{AT_MOST, FAILURES, KEY_RETENTION, SUCCESSES, Work, is_shared}
 
 impl Model {
     /// Takes what the store has committed, and judges each change.
-    pub(crate) fn follow(&mut self, commits: &[Commit], wall: Timestamp) -> Verdict {
-        self.latest = self.latest.max(wall);
+    pub(crate) fn follow(&mut self, commits: &[Commit], steady: Timestamp) -> Verdict {
+        self.latest = self.latest.max(steady);
         for commit in commits {
             let mut now: BTreeMap<JobNumber, Option<Row>> = BTreeMap::new();
             for change in &commit.changes {
@@ -38,7 +38,7 @@ impl Model {
                 if let Some(row) = &change.after {
                     let record: JobRecord = open_row(change.key, row)
                         .map_err(|cause| format!("{} does not open: {cause}", change.key))?;
-                    let ended = wall;
+                    let ended = steady;
                     if let Some(other) = here.replace(Row {
                         record,
                         done,
@@ -50,8 +50,7 @@ impl Model {
                     }
                 }
             }
-            self.done = self.rows.values().filter(|row| row.done).count();
-            self.done += now.values().flatten().filter(|row| row.done).count();
+            self.count_ends(&now);
             let mut new = BTreeSet::new();
             for (number, mut after) in now {
                 if let Some(after) = &mut after {
@@ -75,12 +74,18 @@ impl Model {
                 }
                 if !self.lied {
                     let before = self.rows.get(&number).cloned();
-                    self.judge(number, before.as_ref(), after.as_ref(), commit.opens, wall)
-                        .map_err(|why| {
-                            let text = |row: Option<&Row>| row.map(|row| row.record.clone());
-                            let (before, after) = (text(before.as_ref()), text(after.as_ref()));
-                            format!("job {number}: {why}\n  before {before:?}\n  after  {after:?}")
-                        })?;
+                    self.judge(
+                        number,
+                        before.as_ref(),
+                        after.as_ref(),
+                        commit.opens,
+                        steady,
+                    )
+                    .map_err(|why| {
+                        let text = |row: Option<&Row>| row.map(|row| row.record.clone());
+                        let (before, after) = (text(before.as_ref()), text(after.as_ref()));
+                        format!("job {number}: {why}\n  before {before:?}\n  after  {after:?}")
+                    })?;
                 }
                 self.written.insert(number);
                 if after.is_some() && !self.rows.contains_key(&number) {
@@ -110,6 +115,19 @@ impl Model {
             }
         }
         Ok(())
+    }
+
+    fn count_ends(&mut self, now: &BTreeMap<JobNumber, Option<Row>>) {
+        let lived = |number: &JobNumber| self.rows.get(number).is_none_or(|row| !row.done);
+        let succeeds = |row: &Row| row.record.state == State::Succeeded;
+        let now = now
+            .iter()
+            .filter_map(|(number, row)| Some((*number, row.as_ref()?)));
+        let succeeding = now.clone().filter(|(_, row)| succeeds(row));
+        let succeeding = succeeding.map(|(number, _)| number).filter(lived);
+        self.succeeding = succeeding.collect();
+        self.done = self.rows.values().filter(|row| row.done).count();
+        self.done += now.filter(|(_, row)| row.done).count();
     }
 
     /// The payload is that of a job that was offered, and of no other.
@@ -190,7 +208,7 @@ impl Model {
         before: Option<&Row>,
         after: Option<&Row>,
         opens: bool,
-        wall: Timestamp,
+        steady: Timestamp,
     ) -> Verdict {
         match (before, after) {
             (None, None) => Ok(()),
@@ -211,7 +229,7 @@ impl Model {
                     State::Succeeded => SUCCESSES,
                     _ => FAILURES,
                 };
-                if wall.since(before.ended) < keep && self.done <= AT_MOST {
+                if steady.since(before.ended) < keep && self.done <= AT_MOST {
                     return Err("a finished job is gone before its time".into());
                 }
                 self.acknowledged.remove(&number);
@@ -232,7 +250,7 @@ impl Model {
         }
     }
 
-    fn judge_new(&self, after: &Row) -> Verdict {
+    fn judge_new(&mut self, after: &Row) -> Verdict {
         let record = &after.record;
         let offer = self.offers.get(&after.id).ok_or("nobody offered it")?;
         if let Some(parent) = offer.follows {
@@ -241,14 +259,23 @@ impl Model {
                 return Err("it follows a job that has not succeeded".into());
             }
         }
-        if let Some(holder) = offer.key.and_then(|key| self.holder(key)) {
+        let holder = offer.key.and_then(|key| self.holder(key));
+        if let Some(holder) = holder.filter(|holder| !self.succeeding.contains(holder)) {
             return Err(format!("job {holder} holds its key"));
         }
+        // It follows that one, and has its key from now on.
+        self.passed_on.extend(holder);
         if offer.refused {
             return Err("it was refused, and is there".into());
         }
         if after.done || record.attempts + record.interruptions + record.snoozes > 0 {
             return Err("it is new, and has been run".into());
+        }
+        if !is_shared(after.id)
+            && let Some(state) = &offer.state
+            && record.state != *state
+        {
+            return Err(format!("it is not {state:?}, as it was offered"));
         }
         if offer.attempts != record.max_attempts {
             return Err("it has other options than it was offered with".into());
@@ -375,7 +402,10 @@ impl Model {
             row.record.key.as_ref() == Some(&key)
                 && (!row.done || self.latest.since(row.ended) < KEY_RETENTION)
         };
-        let mut rows = self.rows.iter();
+        let mut rows = self
+            .rows
+            .iter()
+            .filter(|(number, _)| !self.passed_on.contains(number));
         rows.find_map(|(&number, row)| holds(row).then_some(number))
     }
 }

@@ -15,6 +15,8 @@ pub(crate) type Verdict<T = ()> = Result<T, String>;
 pub(crate) struct Offer {
     pub(crate) key: Option<u64>,
     pub(crate) attempts: u32,
+    /// Where it stands at first, if that is known.
+    pub(crate) state: Option<State>,
     pub(crate) number: Option<JobNumber>,
     /// Its caller was told that it is not accepted.
     pub(crate) refused: bool,
@@ -45,7 +47,7 @@ pub(crate) enum Op {
 pub(crate) struct Row {
     pub(crate) record: JobRecord,
     pub(crate) done: bool,
-    /// The wall clock at the commit that ended it.
+    /// The steady clock at the commit that ended it.
     pub(crate) ended: Timestamp,
     /// The id in its payload.
     pub(crate) id: u64,
@@ -64,7 +66,11 @@ pub(crate) struct Model {
     pub(crate) written: BTreeSet<JobNumber>,
     /// Jobs that an operator removed, and their keys with them.
     pub(crate) removed: BTreeSet<JobNumber>,
-    /// The latest that the wall clock ever showed: a key that was let go of stays so.
+    /// Jobs that succeed in the commit that is judged.
+    pub(crate) succeeding: BTreeSet<JobNumber>,
+    /// Jobs whose keys have gone to jobs that follow them.
+    pub(crate) passed_on: BTreeSet<JobNumber>,
+    /// The latest that the steady clock ever showed: a key that was let go of stays so.
     pub(crate) latest: Timestamp,
     /// Jobs that were acknowledged.
     pub(crate) acknowledged: BTreeSet<JobNumber>,
@@ -82,11 +88,7 @@ pub(crate) struct Model {
 pub(crate) type Place = (std::cmp::Reverse<Priority>, Timestamp, JobNumber);
 
 pub(crate) fn place(number: JobNumber, record: &JobRecord) -> Place {
-    let since = match record.state {
-        State::Scheduled { due, .. } => due,
-        _ => record.order,
-    };
-    (std::cmp::Reverse(record.priority), since, number)
+    (std::cmp::Reverse(record.priority), record.order, number)
 }
 
 impl Model {

@@ -107,6 +107,8 @@ pub(crate) enum Step {
     SetWall(i64),
     /// The process dies between two turns.
     Crash,
+    /// It dies, and when the next one comes the wall clock shows so many milliseconds more or less.
+    Away(i64),
     /// The process dies inside a commit, which took effect or not.
     Torn(bool),
     /// The store is opened, and that fails at the n-th operation; then once more.
@@ -161,6 +163,12 @@ fn bad(dice: &mut Dice) -> Bad {
     }
 }
 
+/// As far as a clock is set, or a machine sleeps.
+fn leap(dice: &mut Dice) -> i64 {
+    let most = if dice.one_in(4) { 3_600_000 } else { 300_000 };
+    i64::try_from(dice.below(2 * most)).unwrap() - i64::try_from(most).unwrap()
+}
+
 fn step(dice: &mut Dice) -> Step {
     match dice.below(200) {
         0..26 => Step::Enqueue(new(dice)),
@@ -183,8 +191,9 @@ fn step(dice: &mut Dice) -> Step {
             4..8 => 5_000,
             _ => dice.below(1_000),
         }),
-        188..190 => Step::SetWall(i64::try_from(dice.below(600_000)).unwrap() - 300_000),
-        190..193 => Step::Crash,
+        188..190 => Step::SetWall(leap(dice)),
+        190 => Step::Away(leap(dice)),
+        191..193 => Step::Crash,
         193..196 => Step::Torn(dice.one_in(2)),
         196 => Step::BadOpen(1 + dice.below(20)),
         197 | 198 => Step::ShutDown(dice.number() % 8),

@@ -22,6 +22,11 @@ pub(crate) const FAILURES: Duration = Duration::from_secs(3_000);
 pub(crate) const KEY_RETENTION: Duration = Duration::from_secs(900);
 pub(crate) const AT_MOST: usize = 24;
 pub(crate) const QUEUES: [(&str, usize); 2] = [("a", 2), ("b", 1)];
+
+/// What is known of the clocks may be older than the last commit, and less apart than is noticed.
+const BEHIND: Duration = Duration::from_secs(31);
+const BEFORE: Duration = Duration::from_secs(1);
+
 pub(crate) const START: u64 = 1_700_000_000_000;
 
 #[derive(Serialize, Deserialize)]
@@ -136,7 +141,10 @@ pub(crate) enum Asked {
 pub(crate) struct World {
     pub(crate) disk: Disk,
     pub(crate) clock: ManualClock,
+    /// The steady clock of the store.
     pub(crate) steady: Timestamp,
+    /// What the wall clock and the steady one showed at the last commit.
+    pub(crate) known: Option<(Timestamp, Timestamp)>,
     pub(crate) process: Option<Process>,
     pub(crate) faults: Faults,
     pub(crate) workers: Vec<OnWorker>,
@@ -162,6 +170,7 @@ impl World {
             disk: Disk::new(name),
             clock: ManualClock::new(),
             steady: Timestamp(START),
+            known: None,
             process: None,
             faults: Faults::default(),
             workers: Vec::new(),
@@ -182,11 +191,10 @@ impl World {
     /// Opens the store, at the first try or the second.
     pub(crate) fn open(&mut self, fault: Option<Fault>) -> Verdict {
         let mut fault = fault;
-        // A steady clock begins where the wall clock stands.
+        // That of the machine begins anew with each process, and says nothing.
         let wall = self.wall();
         self.clock = ManualClock::new();
-        self.clock.advance(Duration::from_millis(wall.0 - START));
-        self.steady = wall;
+        self.clock.set_wall(wall);
         loop {
             let store = FaultyStore::over(Arc::new(self.disk.handle()));
             self.faults = store.faults();
@@ -209,6 +217,7 @@ impl World {
             match builder.start_simulated() {
                 Ok((process, _)) => {
                     self.faults.disarm();
+                    self.goes_on(process.steady())?;
                     self.process = Some(process);
                     self.draining = false;
                     self.full = false;
@@ -216,11 +225,37 @@ impl World {
                 }
                 Err(error) if faulty => {
                     self.tally.faults += 1;
+                    // Nobody can ask it what its clock showed.
+                    let (wall, expected) = (self.wall(), self.expected());
+                    self.steady = expected.before(BEHIND);
                     self.follow()
                         .map_err(|why| format!("{why} (after {error})"))?;
+                    self.known = Some((wall, expected));
                 }
                 Err(error) => return Err(format!("the store does not open: {error}")),
             }
+        }
+    }
+
+    /// The steady clock goes on over the processes: it counts what passed since the last commit, as far as
+    /// the wall clock tells, and never goes back for what that was set back.
+    fn goes_on(&mut self, steady: Timestamp) -> Verdict {
+        let expected = self.expected();
+        self.steady = steady;
+        let (from, to) = (expected.before(BEHIND), expected.after(BEFORE));
+        if self.lies || (from..=to).contains(&steady) {
+            return Ok(());
+        }
+        Err(format!(
+            "the steady clock should show {expected}, and shows {steady}; the last commit: {:?}",
+            self.known
+        ))
+    }
+
+    fn expected(&self) -> Timestamp {
+        match self.known {
+            Some((wall, steady)) => steady.after(self.wall().since(wall)),
+            None => self.wall(),
         }
     }
 
@@ -228,7 +263,9 @@ impl World {
     pub(crate) fn follow(&mut self) -> Verdict {
         let commits = self.disk.commits();
         self.tally.commits += commits.len() as u64;
-        let wall = self.wall();
-        self.model.follow(&commits, wall)
+        if !commits.is_empty() {
+            self.known = Some((self.wall(), self.steady));
+        }
+        self.model.follow(&commits, self.steady)
     }
 }

@@ -100,6 +100,9 @@ impl Key {
     /// misses it.
     pub const SECRET: Self = Self::new(Space::Manager, 5);
 
+    /// What the clocks showed: [`Clocks`](crate::Clocks).
+    pub const CLOCKS: Self = Self::new(Space::Manager, 6);
+
     /// The length of the byte form.
     pub const BYTES: usize = 9;
 

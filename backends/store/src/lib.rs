@@ -43,7 +43,7 @@ pub use error::StoreError;
 pub use id::{JobNumber, OpeningTag, QueueName, StoreId, Token};
 pub use key::{Key, Space};
 pub use record::{
-    Attempt, AttemptEnd, Backoff, Closing, Damaged, Due, Ended, Expiring, ExpiringKeys,
+    Attempt, AttemptEnd, Backoff, Clocks, Closing, Damaged, Due, Ended, Expiring, ExpiringKeys,
     FailureKind, Fence, InFlight, JobRecord, Kept, Listed, Opening, ParkReason, Paused,
     PayloadCodec, Place, Priority, Secret, State, StateKind, Totals, UniqueEntry, UniqueRow,
     Withdrawn,

@@ -16,7 +16,8 @@ pub struct JobRecord {
     pub queue: QueueName,
     /// Its priority in that queue.
     pub priority: Priority,
-    /// Its place among jobs of the same priority: when it was accepted, or became due.
+    /// Its place among jobs of the same priority: when it was accepted, or becomes due, by the steady
+    /// clock: see [`Clocks`].
     pub order: Timestamp,
     /// The stable name of the job type.
     pub name: String,
@@ -51,6 +52,9 @@ pub struct JobRecord {
     pub key: Option<String>,
     /// How earlier attempts ended: the newest first, the oldest dropped.
     pub history: Vec<Attempt>,
+    /// Until when, by the steady clock, another host may still run its last attempt, if it was sent to one
+    /// and nobody knows what became of it.
+    pub lost_until: Option<Timestamp>,
 }
 
 /// The front of a [`JobRecord`]: what the schedule needs of it.
@@ -160,7 +164,7 @@ impl fmt::Display for StateKind {
 pub enum Due {
     /// The wall clock: the moment itself was asked for.
     Wall,
-    /// A span from the moment of writing: monotonic while the process lives.
+    /// A span from the moment of writing, by the steady clock: see [`Clocks`].
     Delay,
 }
 
@@ -469,6 +473,19 @@ pub struct Totals {
     pub ended: u64,
 }
 
+/// What the two clocks of a store showed at the same moment, not long before the last commit.
+///
+/// Delays and ages are counted by the store's steady clock. It goes on with the time that passes while a
+/// manager has the store, wherever the wall clock is set meanwhile; and between two managers with the wall
+/// clock, but never back. So the numbers of both clocks may be far apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clocks {
+    /// The wall clock.
+    pub wall: Timestamp,
+    /// The steady clock.
+    pub steady: Timestamp,
+}
+
 /// The queues whose jobs are not to start, declared or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Paused {
@@ -507,7 +524,7 @@ pub struct UniqueEntry {
     pub job: JobNumber,
     /// A hash of the payload that the job was queued with.
     pub payload_hash: u128,
-    /// When the job ended; it holds the key for a while longer.
+    /// When the job ended, by the steady clock; it holds the key for a while longer.
     pub ended: Option<Timestamp>,
     /// A hash of the payload as it was sent, if it came from another process.
     pub sent_hash: Option<u128>,
@@ -520,7 +537,7 @@ pub struct UniqueEntry {
 /// first: what retention deletes, in its order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expiring {
-    /// When they ended.
+    /// When they ended, by the steady clock: see [`Clocks`].
     pub at: Timestamp,
     /// The jobs.
     pub jobs: Vec<Ended>,
@@ -547,7 +564,7 @@ pub struct Ended {
 /// Up to [`Expiring::MOST`] idempotency keys whose jobs one commit brought to a final state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExpiringKeys {
-    /// When they ended.
+    /// When they ended, by the steady clock: see [`Clocks`].
     pub at: Timestamp,
     /// The number of the key's row in *unique*, and the job that holds it.
     pub keys: Vec<(u64, JobNumber)>,

@@ -73,6 +73,7 @@ mod tests {
     use jobkeep_store::Timestamp;
 
     use super::*;
+    use crate::clock::Steady;
 
     /// Sun, 06 Nov 1994 08:49:37 GMT.
     const NOW_MS: u64 = 784_111_777_000;
@@ -80,10 +81,7 @@ mod tests {
     fn wait(value: &str) -> Option<Duration> {
         let mut headers = HeaderMap::new();
         headers.insert(RETRY_AFTER, value.parse().unwrap());
-        let now = Now {
-            wall: Timestamp(NOW_MS),
-            ..Now::default()
-        };
+        let now = Now::new(Timestamp(NOW_MS), Steady::default());
         retry_after(&headers, now)
     }
 

@@ -48,6 +48,7 @@ pub(super) fn status(mut job: wire::Job) -> Result<Status, String> {
     Ok(Status {
         state,
         parked: job.parked.map(parked),
+        due: job.due_ms.map(Timestamp),
         record,
         progress: job.progress.map(|progress| (progress.done, progress.total)),
         log: job.log,
@@ -67,6 +68,7 @@ pub(super) fn page(server: &str, page: wire::Page) -> Result<Page, String> {
             receipt,
             state,
             job.parked.map(parked),
+            job.due_ms.map(Timestamp),
             record,
         ))
     });
@@ -146,6 +148,7 @@ fn record(job: &mut wire::Job) -> Result<(StateKind, JobRecord), String> {
         history: attempts
             .map(|attempt| self::attempt(attempt, unknown.as_deref()))
             .collect(),
+        lost_until: None,
     };
     Ok((kind, record))
 }

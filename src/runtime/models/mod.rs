@@ -173,7 +173,7 @@ fn linger() {
 /// A clock, and the same as a caller's.
 fn clock() -> (ManualClock, Clock) {
     let manual = ManualClock::new();
-    (manual.clone(), Clock::Manual(manual))
+    (manual.clone(), Clock::manual(manual))
 }
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jobkeep_store::{
-    Closing, Damaged, Encoded, Ended, Expiring, ExpiringKeys, FailureKind, Fence, InFlight,
+    Clocks, Closing, Damaged, Encoded, Ended, Expiring, ExpiringKeys, FailureKind, Fence, InFlight,
     JobNumber, Key, Listed, Opening, OpeningTag, Paused, Secret, Space, StoreId, Timestamp, Totals,
     UniqueEntry, UniqueRow, Withdrawn, open_row,
 };
@@ -147,6 +147,14 @@ fn of_the_manager() -> Vec<Fixture> {
             Key::SECRET,
             Secret {
                 receipts: std::array::from_fn(|n| u8::try_from(n).unwrap()),
+            },
+        ),
+        fixture(
+            "clocks",
+            Key::CLOCKS,
+            Clocks {
+                wall: AT,
+                steady: Timestamp(AT.0 - 28_800_000),
             },
         ),
     ]

@@ -37,6 +37,7 @@ pub(crate) fn ready() -> JobRecord {
         cancel_requested: false,
         key: None,
         history: Vec::new(),
+        lost_until: None,
     }
 }
 
@@ -100,6 +101,7 @@ pub(crate) fn timed_out() -> JobRecord {
 pub(crate) fn unknown() -> JobRecord {
     JobRecord {
         history: vec![attempt(1, AttemptEnd::Unknown("connection reset".into()))],
+        lost_until: Some(later(90_000)),
         ..failed_for(FailureKind::Unknown)
     }
 }
