@@ -67,7 +67,8 @@ impl Policy {
     /// job, and its attempt is settled as timed out: a failure that is tried again like others. What
     /// the job returns later counts for nothing. A thread cannot be stopped from outside: the next
     /// attempt does not start before the old thread has returned, and
-    /// [`Manager::stuck`](crate::Manager::stuck) names it meanwhile.
+    /// [`Manager::stuck`](crate::Manager::stuck) names it meanwhile. While the whole process is stopped or
+    /// frozen, no attempt's time runs out.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout_ms = Some(millis(timeout));
         self
