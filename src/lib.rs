@@ -147,7 +147,8 @@
 //!   payload](Manager::amend). Whoever waits for it [is told](Error::is_parked) at once, and a start
 //!   [counts](Recovery::parked) such jobs.
 //! - The disk is full: the manager is [`Refusing`](Health::Refusing) until there is room, and goes on by
-//!   itself. A sync fails: it is [`Poisoned`](Health::Poisoned), and writes nothing any more.
+//!   itself; with sled only where the file system tells how full it is. A sync fails, or somebody moved or
+//!   wrote the store's file: it is [`Poisoned`](Health::Poisoned), and writes nothing any more.
 //!
 //! # Tests
 //!

@@ -31,6 +31,12 @@ pub(crate) enum Command {
         token: Token,
         reason: String,
     },
+    /// The store was closed when the job was to begin, because it could not be opened anew yet: the job
+    /// goes back, with nothing spent.
+    NotBegun {
+        number: JobNumber,
+        token: Token,
+    },
     /// A job runs beyond its time-out.
     TimeOut(Overdue),
     /// The thread of a job that was given up has returned.
@@ -130,6 +136,11 @@ impl Command {
         )
     }
 
+    /// Its caller has been told already that its jobs are accepted.
+    pub(super) fn is_buffered(&self) -> bool {
+        matches!(self, Self::Accept { buffered: true, .. })
+    }
+
     /// Numbers the jobs that it brings from `next` on, and counts `next` on.
     pub(super) fn number(&mut self, next: &mut JobNumber) {
         match self {
@@ -171,7 +182,11 @@ impl Command {
     pub(super) fn is_said_by_workers(&self) -> bool {
         matches!(
             self,
-            Self::Settle(_) | Self::Unreadable { .. } | Self::TimeOut(_) | Self::Returned { .. }
+            Self::Settle(_)
+                | Self::Unreadable { .. }
+                | Self::NotBegun { .. }
+                | Self::TimeOut(_)
+                | Self::Returned { .. }
         )
     }
 
@@ -204,6 +219,7 @@ impl Command {
             Self::Count { reply } => reply.refuse(cause),
             Self::Settle(_)
             | Self::Unreadable { .. }
+            | Self::NotBegun { .. }
             | Self::TimeOut(_)
             | Self::Returned { .. } => {}
         }

@@ -33,6 +33,8 @@ pub(crate) struct Committer {
     pub(super) again: bool,
     /// The store refuses.
     pub(super) trouble: Option<Trouble>,
+    /// What a group failed for since which the store could not be looked at.
+    pub(super) unseen: Option<Arc<StoreError>>,
     /// Answers that speak of the commit to come: taken back where it fails.
     pub(super) promised: Vec<Arc<dyn Promise>>,
     /// Jobs whose ends the commit to come records.
@@ -53,6 +55,7 @@ impl Committer {
             failed: None,
             again: false,
             trouble: None,
+            unseen: None,
             promised: Vec::new(),
             settled: Vec::new(),
             resting: Vec::new(),
@@ -143,6 +146,12 @@ impl Committer {
         self.look_at_deadlines(&rooms);
         if self.is_refused_still() {
             return self.refuse_meanwhile();
+        }
+        if self.unseen.is_some() {
+            if self.look_again()? == Recovered::Refused {
+                return Ok(());
+            }
+            rooms = self.look_at_pools();
         }
         self.again = self.trouble.is_some();
         while let Err(cause) = self.group(&rooms) {
@@ -336,6 +345,7 @@ impl Committer {
                 self.shared.pools.iter().all(|pool| pool.is_over())
                     && self.shared.inbox.is_empty()
                     && self.pending.is_empty()
+                    && self.unseen.is_none()
             }
             Intake::Closed | Intake::Poisoned(_) => true,
         }
@@ -347,6 +357,10 @@ impl Committer {
     fn close(&mut self) {
         self.engine.close();
         self.look_at_pools();
+        if self.unseen.is_some() {
+            self.report.unrecorded.append(&mut self.settled);
+            return;
+        }
         let now = self.shared.clock.now();
         if self.engine.keep_clocks(now).is_ok() {
             let _ = self.commit();
@@ -362,7 +376,8 @@ impl Committer {
         let look = |job| self.shared.last_look(job);
         self.shared.waiters.dismiss(&self.shared.clock, look);
         // A store that cannot end in order has said so by its commits, or has lost nothing.
-        drop(self.call_store(QueueStore::close));
+        let opening = self.shared.origin.opening;
+        drop(self.call_store(|store| store.close_for(opening)));
         self.shared.observers.end();
         self.shared.ending.announce(self.report);
     }

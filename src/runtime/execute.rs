@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jobkeep_store::{JobNumber, Kept, Key};
+use jobkeep_store::{JobNumber, Kept, Key, Token};
 
 use super::command::Command;
 use super::panics;
@@ -24,11 +24,33 @@ pub(super) fn execute(shared: &Arc<Shared>, handed: Handed, running: &Arc<Runnin
     let (number, token) = (handed.order.number, handed.token);
     let begun = begin(shared, handed, running);
     let ended = begun.and_then(|begun| end(shared, begun, running));
-    ended.unwrap_or_else(|reason| Command::Unreadable {
-        number,
-        token,
-        reason,
-    })
+    ended.unwrap_or_else(|why| why.command(number, token))
+}
+
+/// Why a job did not begin, or cannot be settled.
+pub(super) enum NotBegun {
+    /// The store could not be opened anew yet.
+    StoreClosed,
+    Unreadable(String),
+}
+
+impl NotBegun {
+    pub(super) fn command(self, number: JobNumber, token: Token) -> Command {
+        match self {
+            Self::StoreClosed => Command::NotBegun { number, token },
+            Self::Unreadable(reason) => Command::Unreadable {
+                number,
+                token,
+                reason,
+            },
+        }
+    }
+}
+
+impl From<String> for NotBegun {
+    fn from(reason: String) -> Self {
+        Self::Unreadable(reason)
+    }
 }
 
 /// Loads the job and starts its time.
@@ -36,7 +58,7 @@ pub(super) fn begin(
     shared: &Arc<Shared>,
     handed: Handed,
     running: &Arc<Running>,
-) -> Result<Begun, String> {
+) -> Result<Begun, NotBegun> {
     let loaded = load(shared, handed)?;
     let begun = shared.clock.now();
     let deadline = limit(shared, &loaded.hand, loaded.origins, running, begun);
@@ -58,7 +80,7 @@ pub(super) fn end(
     shared: &Arc<Shared>,
     begun: Begun,
     running: &Arc<Running>,
-) -> Result<Command, String> {
+) -> Result<Command, NotBegun> {
     let Begun {
         loaded,
         began,
@@ -166,7 +188,7 @@ enum By {
     },
 }
 
-fn load(shared: &Shared, handed: Handed) -> Result<Loaded, String> {
+fn load(shared: &Shared, handed: Handed) -> Result<Loaded, NotBegun> {
     let (number, token) = (handed.order.number, handed.token);
     let record = match handed.record {
         Some(record) => record,
@@ -217,10 +239,13 @@ fn by(shared: &Shared, origins: Origins, name: &str) -> Result<By, String> {
 }
 
 /// Reads what the attempt needs. A failure that passes must not park the job.
-fn persist<T>(shared: &Shared, read: impl Fn() -> Result<T, FindError>) -> Result<T, String> {
+fn persist<T>(shared: &Shared, read: impl Fn() -> Result<T, FindError>) -> Result<T, NotBegun> {
     let passes = |cause: &FindError| matches!(cause, FindError::Store(cause) if may_pass(cause));
     let read = shared.persist(read, passes);
-    read.map_err(|cause| cause.to_string())
+    read.map_err(|cause| match cause {
+        FindError::Store(cause) if cause.is_closed() => NotBegun::StoreClosed,
+        cause => NotBegun::Unreadable(cause.to_string()),
+    })
 }
 
 fn run(

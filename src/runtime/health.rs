@@ -16,7 +16,7 @@ pub enum Health {
     /// It does.
     #[default]
     Working,
-    /// It refuses: the disk is full, or an I/O error came up. Running jobs go on, and their ends are
+    /// It refuses: the disk is full, an I/O error came up, or it cannot be opened again for the moment. Running jobs go on, and their ends are
     /// kept in RAM; no job is claimed, so that only those start that a pool has already, and new ones are
     /// refused. The manager tries the store again
     /// after 1 s, then after twice as long each time, up to 30 s, and goes on by itself.
@@ -33,8 +33,8 @@ pub enum Health {
         /// Since when, by the wall clock.
         since: Timestamp,
     },
-    /// A sync failed, another owner has the store, or it could not be opened again: this manager
-    /// writes nothing any more. Shut it down, see to the cause, and start a new one.
+    /// A sync failed, another owner has the store, its file was moved away or overwritten, or it is damaged
+    /// where it is opened again: this manager writes nothing any more. Shut it down, see to the cause, and start a new one.
     Poisoned {
         /// Since when, by the wall clock.
         since: Timestamp,

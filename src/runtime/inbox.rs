@@ -379,7 +379,11 @@ impl Inbox {
     }
 
     pub(crate) fn refusal(&self, act: &dyn fmt::Display) -> Error {
-        refusal(&self.state.lock().intake, act)
+        let state = self.state.lock();
+        match (&state.intake, &state.refuses) {
+            (Intake::Open | Intake::Draining, Some(cause)) => Error::store(act, Arc::clone(cause)),
+            (intake, _) => refusal(intake, act),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use jobkeep_store::{JobNumber, OpeningTag, StoreError, StoreId, Timestamp, Token
 use super::asked::Asked;
 use super::command::{Command, Reply};
 use super::committer::Committer;
-use super::execute::Begun;
+use super::execute::{Begun, NotBegun};
 use super::inbox::WhenFull;
 use super::pool::Pool;
 use super::shared::{Shared, Shutdown};
@@ -43,7 +43,7 @@ pub struct Attempt {
     pool: Arc<Pool>,
     running: Arc<Running>,
     /// Or why the job could not be loaded.
-    begun: Result<Begun, String>,
+    begun: Result<Begun, NotBegun>,
     token: Token,
     checkpoint: Option<Checkpoint>,
 }
@@ -351,9 +351,17 @@ impl Attempt {
         self.token
     }
 
+    /// The store could not be opened anew yet: the job goes back at the attempt's [end](Self::end).
+    pub fn goes_back(&self) -> bool {
+        matches!(self.begun, Err(NotBegun::StoreClosed))
+    }
+
     /// Why the job could not be loaded, where it could not.
     pub fn failure(&self) -> Option<&str> {
-        self.begun.as_ref().err().map(String::as_str)
+        match &self.begun {
+            Err(NotBegun::Unreadable(reason)) => Some(reason),
+            _ => None,
+        }
     }
 
     /// Its time-out is over, somebody cancelled it, or its manager has ended.
@@ -418,11 +426,7 @@ impl Attempt {
         let owner = panics::lend_this_thread(Some(shared.origin.opening));
         let ended = begun.and_then(|begun| execute::end(&shared, begun, &running));
         panics::lend_this_thread(owner);
-        let command = ended.unwrap_or_else(|reason| Command::Unreadable {
-            number,
-            token,
-            reason,
-        });
+        let command = ended.unwrap_or_else(|why| why.command(number, token));
         threads::report(&shared, &pool, command, number);
     }
 }

@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use jobkeep_store::{
-    Closing, Durability, InFlight, JobNumber, JobRecord, Key, Opening, OpeningTag, ParkReason,
-    Place, QueueStore, RowError, Secret, Space, StoreError, StoreId, Timestamp, get_typed,
-    open_row,
+    Batch, Closing, Durability, Fence, InFlight, JobNumber, JobRecord, Key, Opening, OpeningTag,
+    ParkReason, Place, QueueStore, RowError, Secret, Space, StoreError, StoreId, Timestamp,
+    get_typed, open_row,
 };
 
 use super::clocks::going_on;
@@ -147,9 +147,11 @@ pub(super) fn take_over(
     let stuck: Vec<_> = stuck_in(store_id).iter().map(|stuck| stuck.job).collect();
     let observers = Observers::new(observers, drawn.tag, &clock);
     let rules = rules(&config, observers.lasting_interest(), stuck.clone());
-    let opened = reader
-        .open(&rules, stored, &drawn)
-        .map_err(|cause| Error::not_started(ACT, cause))?;
+    let opened = match reader.open(&rules, stored, &drawn) {
+        Err(cause) if cause.is_out_of_turn() => reader.open_claimed(&rules, &drawn, cause),
+        opened => opened,
+    };
+    let opened = opened.map_err(|cause| Error::not_started(ACT, cause))?;
     let pools = config
         .queues
         .iter()
@@ -261,7 +263,7 @@ struct Opened {
 }
 
 impl Opener<'_> {
-    pub(super) fn stored(&self, fence: Option<jobkeep_store::Fence>) -> Result<Stored, StoreError> {
+    pub(super) fn stored(&self, fence: Option<Fence>) -> Result<Stored, StoreError> {
         let mut withdrawn = HashMap::new();
         self.each(Space::Withdrawn, |key, row| {
             withdrawn.insert(JobNumber(key.number), open_row(key, row)?);
@@ -314,6 +316,40 @@ impl Opener<'_> {
             recovery: findings.recovery,
             events: findings.events,
         })
+    }
+
+    /// Another owner of the same store has committed since it was read, and would again: so it is taken
+    /// over first, by a commit that says nothing else, and read then.
+    fn open_claimed(
+        &self,
+        rules: &Rules,
+        drawn: &Drawn,
+        mut refused: StoreError,
+    ) -> Result<Opened, StoreError> {
+        /// Each fails only where the other owner commits between two calls.
+        const TRIES: usize = 1_000;
+        for _ in 0..TRIES {
+            let Some(held) = self.store.identity()?.fence else {
+                break;
+            };
+            let claim = Fence {
+                opening: drawn.tag,
+                commit: held.commit.saturating_add(1),
+                ..held
+            };
+            match self
+                .store
+                .commit(&Batch::opening(claim, Some(held.opening)))
+            {
+                Ok(()) => {
+                    let stored = self.stored(Some(claim))?;
+                    return self.open(rules, stored, drawn);
+                }
+                Err(cause) if cause.is_out_of_turn() => refused = cause,
+                Err(cause) => return Err(cause),
+            }
+        }
+        Err(refused)
     }
 
     /// The scan of *live*: what checks out goes into the schedule, what does not is set aside.

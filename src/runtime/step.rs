@@ -48,6 +48,10 @@ impl Committer {
                 self.engine.park_unreadable(*number, *token, reason.clone());
                 Ok(())
             }
+            Command::NotBegun { number, token } => {
+                self.engine.hand_back(*number, *token);
+                Ok(())
+            }
             Command::TimeOut(overdue) => self.time_out(overdue),
             Command::Returned { job } => {
                 self.engine.returned(*job);
@@ -88,13 +92,11 @@ impl Committer {
                 Ok(())
             }
             Command::Stand { seen, reply } => {
-                let stands = self.engine.stands(seen);
-                self.answer(reply, Ok(stands));
+                self.answer(reply, Ok(self.engine.stands(seen)));
                 Ok(())
             }
             Command::Running { from, limit, reply } => {
-                let running = self.engine.running(*from, *limit);
-                self.answer(reply, Ok(running));
+                self.answer(reply, Ok(self.engine.running(*from, *limit)));
                 Ok(())
             }
             Command::Count { reply } => {

@@ -159,6 +159,6 @@ impl Drop for HalfStarted<'_> {
         }
         shared.executors.halt();
         shared.observers.end();
-        drop(shared.store.close());
+        drop(shared.store.close_for(shared.origin.opening));
     }
 }

@@ -212,9 +212,8 @@ fn nothing_is_accepted_into_a_file_that_was_deleted() {
     let said = error.to_string().replace(path.to_str().unwrap(), "PATH");
     assert_eq!(
         said,
-        "enqueue job `work`: open the store again (write commit 3 of PATH: the file was deleted: put \
-         a copy of the store in its place, and start again) of PATH: reopen the store of PATH: the file \
-         is gone"
+        "enqueue job `work`: write commit 3 of PATH: the file is not at its path any more, deleted or \
+         moved away: put it or a copy back, and start again"
     );
     assert!(matches!(kit.health(), Health::Poisoned { .. }));
     assert!(!path.exists(), "no empty store in its place");

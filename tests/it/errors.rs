@@ -41,10 +41,6 @@ fn assert_stopped(manager: &Manager, receipt: &Receipt<Work>, cause: &str) {
             manager.status(receipt).err(),
         ),
         (
-            format!("look up job {number}"),
-            manager.completed(receipt).err(),
-        ),
-        (
             format!("wait for job {number}"),
             manager.wait(receipt, PATIENCE).err(),
         ),
@@ -81,6 +77,8 @@ pub(crate) fn a_failed_sync_reaches_its_caller_and_stops_the_manager(place: &dyn
     // The end of the committer, after which nothing can be read any more.
     assert_eq!(manager.shutdown(PATIENCE).unwrap(), Shutdown::default());
     assert_stopped(&manager, &kept, &cause);
+    let error = manager.completed(&kept).unwrap_err();
+    assert_eq!(error.to_string(), format!("look up job 1: {cause}"));
     drop(manager);
     let manager = one_worker(place).start().unwrap();
     assert_eq!(manager.recovery().waiting, 1);
@@ -353,9 +351,57 @@ pub(crate) fn an_owner_that_was_replaced_stops(place: &dyn Place) {
     assert!(error.is_replaced() && !error.is_unknown());
     older.shutdown(PATIENCE).unwrap();
     assert_stopped(&older, &receipt, &cause);
+    // The store is the newer one's, and open: what it says is true.
+    assert!(older.completed(&receipt).unwrap().is_none());
     drop((older, newer, store));
     let manager = one_worker(place).start().unwrap();
     assert_eq!(manager.recovery().waiting, 1);
+}
+
+/// Two managers on one value of a store, as two parts of a program may have it.
+pub(crate) fn an_owner_that_was_replaced_leaves_the_store_to_its_successor(place: &dyn Place) {
+    let store: Arc<dyn QueueStore> = Arc::new(place.open());
+    let owner = || {
+        let builder = one_worker_on(Arc::clone(&store));
+        succeeding(builder).start().unwrap()
+    };
+    for finds_out in [true, false] {
+        let older = owner();
+        let newer = owner();
+        if finds_out {
+            assert!(older.enqueue(work("a")).unwrap_err().is_replaced());
+        }
+        older.shutdown(PATIENCE).unwrap();
+        let receipt = newer.enqueue(work("b")).unwrap();
+        newer.wait(&receipt, PATIENCE).unwrap();
+        assert_eq!(newer.health(), Health::Working);
+        newer.shutdown(PATIENCE).unwrap();
+        // The last owner closes it.
+        assert!(store.identity().unwrap_err().is_closed());
+        store.reopen().unwrap();
+    }
+}
+
+/// The older one commits between the newer one's look at the store and its first commit.
+pub(crate) fn a_start_takes_over_from_an_owner_that_never_rests(place: &dyn Place) {
+    let store: Arc<dyn QueueStore> = Arc::new(place.open());
+    let owner = || one_worker_on(Arc::clone(&store)).start().unwrap();
+    let mut older = owner();
+    for _ in 0..5 {
+        let newer = std::thread::scope(|scope| {
+            let (begun, busy) = std::sync::mpsc::channel();
+            let older = &older;
+            scope.spawn(move || {
+                while older.enqueue(work("a")).is_ok() {
+                    let _ = begun.send(());
+                }
+            });
+            busy.recv().unwrap();
+            owner()
+        });
+        newer.enqueue(work("b")).unwrap();
+        older = newer;
+    }
 }
 
 /// The older owner has a handle of its own here, so that its end leaves the newer one alone.

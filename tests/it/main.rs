@@ -35,6 +35,7 @@ mod fsck;
 mod full_disk;
 mod fuzz_corpus;
 mod gate;
+mod grounds;
 mod handles;
 mod histories;
 #[cfg(feature = "http")]
@@ -53,6 +54,7 @@ mod listing;
 mod logging;
 mod lost_calls;
 mod mending;
+mod mounts;
 mod observing;
 mod operating;
 mod ordering;
@@ -196,7 +198,9 @@ behaviours! {
         a_failed_read_reaches_its_caller_and_nobody_else
         a_job_that_cannot_be_read_is_parked_until_the_next_opening
         a_start_that_fails_leaves_the_store_free
-        an_owner_that_was_replaced_stops;
+        an_owner_that_was_replaced_stops
+        an_owner_that_was_replaced_leaves_the_store_to_its_successor
+        a_start_takes_over_from_an_owner_that_never_rests;
     refusing:
         a_refused_write_reaches_its_caller_and_the_manager_goes_on
         a_store_that_is_of_no_use_after_a_refused_write_is_opened_again
@@ -209,7 +213,9 @@ behaviours! {
         the_schedule_is_the_same_after_a_refused_write
         a_shutdown_writes_what_was_kept_as_soon_as_it_can
         a_shutdown_stops_trying_at_the_end_of_its_grace
-        a_store_that_cannot_be_opened_again_stops_the_manager
+        a_store_that_is_damaged_when_it_is_opened_again_stops_the_manager
+        a_store_that_cannot_be_opened_again_is_tried_until_it_can
+        an_end_in_a_group_that_cannot_be_looked_at_is_written_later
         a_key_that_cannot_be_read_once_is_read_again
         a_job_that_cannot_be_read_once_is_read_again
         a_retry_whose_write_was_refused_comes_once

@@ -395,28 +395,140 @@ pub(crate) fn a_shutdown_stops_trying_at_the_end_of_its_grace(place: &dyn Place)
     assert_eq!((done.attempts(), done.interruptions()), (1, 1));
 }
 
-pub(crate) fn a_store_that_cannot_be_opened_again_stops_the_manager(place: &dyn Place) {
+pub(crate) fn a_store_that_is_damaged_when_it_is_opened_again_stops_the_manager(place: &dyn Place) {
+    for is_full in [true, false] {
+        let Refusing {
+            builder,
+            faults,
+            location,
+            ..
+        } = refusing(place);
+        let manager = builder.start().unwrap();
+        let receipt = manager.enqueue(work("a")).unwrap();
+        let commit = Fault::next(Operation::Commit);
+        faults.arm(if is_full { commit.full() } else { commit });
+        faults.arm(Fault::next(Operation::Reopen).damaged());
+        let error = manager.enqueue(work("b")).unwrap_err();
+        let cause = if is_full {
+            "no space left, as a fault was armed"
+        } else {
+            "a fault was armed"
+        };
+        let text =
+            format!("of {location}: {cause}; then reopen the store: damaged, as a fault was armed");
+        assert!(error.to_string().ends_with(&text), "{error}");
+        // Nothing is there of a commit that found no room; of any other nobody knows.
+        assert_eq!(error.is_unknown(), !is_full);
+        assert!(
+            matches!(manager.health(), Health::Poisoned { cause, .. } if cause.ends_with(&text))
+        );
+        manager.shutdown(PATIENCE).unwrap();
+        let error = manager.wait(&receipt, PATIENCE).unwrap_err();
+        assert!(error.to_string().ends_with(&text), "{error}");
+    }
+}
+
+/// No descriptor, no permission, no room for a repair: what keeps a store from being opened may pass.
+pub(crate) fn a_store_that_cannot_be_opened_again_is_tried_until_it_can(place: &dyn Place) {
+    for fault in [
+        Fault::next(Operation::Reopen),
+        Fault::next(Operation::Reopen).full(),
+    ] {
+        for is_full in [true, false] {
+            opened_again_later(place, fault, is_full);
+        }
+    }
+}
+
+fn opened_again_later(place: &dyn Place, fault: Fault, is_full: bool) {
     let Refusing {
         builder,
         faults,
+        clock,
         location,
+    } = refusing(place);
+    let door = Door::new();
+    let manager = through(builder, &door).start().unwrap();
+    // The second is at hand for the worker, and its payload has to be read.
+    let receipts = ["running".into(), "x".repeat(2_000)].map(|label| {
+        let receipt = manager.enqueue(work(label)).unwrap();
+        manager.counts().unwrap();
+        receipt
+    });
+    door.arrived();
+    until(&manager, &receipts[0], StateKind::Running);
+    let commit = Fault::next(Operation::Commit);
+    faults.arm(if is_full { commit.full() } else { commit });
+    faults.arm(fault.lasting(Lasting::UntilDisarmed));
+    let error = manager.enqueue(work("refused")).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("; then reopen the store: "), "{text}");
+    assert_eq!(text.matches(&location).count(), 1, "{text}");
+    assert_eq!(error.as_store().unwrap().is_full(), is_full);
+    assert_eq!(error.is_unknown(), !is_full);
+    assert!(is_refusing(&manager));
+    // What was not tried is not unknown, whoever asks.
+    for error in [
+        manager.enqueue(work("refused")).unwrap_err(),
+        manager.cancel(&receipts[1]).unwrap_err(),
+        manager.counts().unwrap_err(),
+        manager.completed(&receipts[1]).unwrap_err(),
+    ] {
+        assert!(
+            error.to_string().contains("; then reopen the store: "),
+            "{error}"
+        );
+        assert!(!error.is_unknown() && !error.is_shut_down(), "{error}");
+    }
+    door.open(1);
+    let tried = faults.count(Operation::Reopen);
+    clock.advance(SECOND);
+    while faults.count(Operation::Reopen) == tried {
+        std::thread::yield_now();
+    }
+    assert!(is_refusing(&manager));
+    faults.disarm();
+    until_working(&manager, &clock);
+    door.open(1);
+    for receipt in &receipts {
+        let done = manager.wait(receipt, PATIENCE).unwrap();
+        assert_eq!((done.attempts(), done.interruptions()), (1, 0));
+    }
+    let report = manager.shutdown(PATIENCE).unwrap();
+    assert_eq!((report.unrecorded, report.still_running), (vec![], vec![]));
+}
+
+/// Its end was written to the group of which nobody knows what became.
+pub(crate) fn an_end_in_a_group_that_cannot_be_looked_at_is_written_later(place: &dyn Place) {
+    let Refusing {
+        builder,
+        faults,
+        clock,
         ..
     } = refusing(place);
-    let manager = builder.start().unwrap();
-    let receipt = manager.enqueue(work("a")).unwrap();
-    let commit = faults.count(Operation::Commit) + 1;
-    faults.arm(Fault::next(Operation::Commit).full());
-    faults.arm(Fault::next(Operation::Reopen));
-    let error = manager.enqueue(work("b")).unwrap_err();
-    let text = format!(
-        "open the store again (write commit {commit} of {location}: no space left, as a fault was \
-         armed) of {location}: reopen the store of {location}: a fault was armed"
-    );
-    assert_eq!(error.to_string(), format!("enqueue job `work`: {text}"));
-    assert!(matches!(manager.health(), Health::Poisoned { cause, .. } if cause == text));
-    manager.shutdown(PATIENCE).unwrap();
-    let error = manager.wait(&receipt, PATIENCE).unwrap_err();
-    assert_eq!(error.to_string(), format!("wait for job 1: {text}"));
+    let door = Door::new();
+    let manager = through(builder, &door).start().unwrap();
+    let receipt = manager.enqueue(work("x".repeat(2_000))).unwrap();
+    door.arrived();
+    until(&manager, &receipt, StateKind::Running);
+    for took_effect in [false, true] {
+        let fault = Fault::next(Operation::Commit);
+        faults.arm(if took_effect { fault.but_done() } else { fault });
+        faults.arm(Fault::next(Operation::Reopen));
+        if took_effect {
+            manager
+                .enqueue(work("told that it is unknown"))
+                .unwrap_err();
+        } else {
+            door.open(1);
+        }
+        until_refusing(&manager);
+        until_working(&manager, &clock);
+        let done = manager.wait(&receipt, PATIENCE).unwrap();
+        assert_eq!((done.attempts(), done.interruptions()), (1, 0));
+        assert!(done.output().unwrap().ends_with("x done"));
+    }
+    door.open(1);
 }
 
 pub(crate) fn a_key_that_cannot_be_read_once_is_read_again(place: &dyn Place) {

@@ -259,7 +259,7 @@ impl World {
             }
             Err(cause) => {
                 let may = match bad {
-                    Some(Bad::Unknown(_) | Bad::Reopen(_)) => true,
+                    Some(Bad::Unknown(_)) => true,
                     // The store refuses, and is to be read anew.
                     Some(Bad::Get(_) | Bad::Scan(_)) => self.full,
                     _ => false,
@@ -404,6 +404,10 @@ impl World {
             return Ok(());
         }
         if let Some(attempt) = process.take(queue) {
+            if attempt.goes_back() {
+                attempt.end();
+                return Ok(());
+            }
             self.tally.attempts += 1;
             self.model.begin(attempt.number(), attempt.token())?;
             if let Some(reason) = attempt.failure() {

@@ -155,3 +155,21 @@ fn a_job_whose_old_thread_returns_stands_in_line_at_once() {
         ],
     );
 }
+
+/// While the store could not be opened anew, its worker could not read the job: it has to be there for the
+/// next one.
+#[test]
+fn a_job_that_cannot_be_read_while_the_store_is_closed_begins_later() {
+    play::kept(
+        5,
+        &[
+            Step::Enqueue(JOB),
+            Step::Turn,
+            Step::Enqueue(JOB),
+            Step::BadTurn(Bad::Reopen(1)),
+            Step::Take(0),
+            Step::Turn,
+            Step::Take(0),
+        ],
+    );
+}

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jobkeep_store::{
-    Batch, Durability, Encoded, Fence, Finding, Identity, Key, QueueStore, StoreError, Write,
-    admit, open_row, verify_rows,
+    Batch, Durability, Encoded, Fence, Finding, Identity, Key, OpeningTag, QueueStore, StoreError,
+    Write, admit, is_taken_over, open_row, verify_rows,
 };
 
 const LOCATION: &str = "memory";
@@ -147,6 +147,13 @@ impl QueueStore for MemoryStore {
 
     fn close(&self) -> Result<(), StoreError> {
         self.set_closed(true);
+        Ok(())
+    }
+
+    fn close_for(&self, opening: OpeningTag) -> Result<(), StoreError> {
+        let rows = self.lock();
+        let taken_over = is_taken_over(fence(&rows).ok().flatten().as_ref(), opening);
+        self.closed.fetch_or(!taken_over, Ordering::Relaxed);
         Ok(())
     }
 }

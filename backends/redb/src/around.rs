@@ -6,7 +6,7 @@ use redb::backends::FileBackend;
 
 type Put = dyn Fn(FileBackend) -> Box<dyn StorageBackend> + Send + Sync;
 
-/// What is put around the file of each opening: nothing, except in tests.
+/// What is put around the file of a store: nothing, except in tests.
 #[derive(Clone)]
 pub(crate) struct Around(Arc<Put>);
 

@@ -1,20 +1,16 @@
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use jobkeep_store::{Encoded, Fence, Key, Space, StoreError, open_row};
-use redb::backends::FileBackend;
 use redb::{
-    Database, DatabaseError, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition,
-    TableError, TableHandle,
+    Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition, TableError,
+    TableHandle,
 };
 
 use crate::RedbOptions;
 use crate::error::Act;
 use crate::held::HeldFile;
-
-/// The bytes that every redb file begins with.
-const MAGIC: [u8; 9] = *b"redb\x1A\x0A\xA9\x0D\x0A";
+use crate::owned::{Displaced, OwnedFile};
 
 pub(crate) type Row = &'static [u8];
 
@@ -32,11 +28,27 @@ impl Engine {
         options: &RedbOptions,
         act: Act<'_>,
     ) -> Result<Self, StoreError> {
-        let file = file(path, act)?;
-        let itself = file.try_clone().map_err(|cause| act.io(cause))?;
-        let file = FileBackend::new(file).map_err(|cause| act.engine(cause))?;
-        let held = HeldFile::new(options.around.put(file), itself);
-        let engine = act.caught(|| {
+        let file = Arc::new(OwnedFile::open(path, &options.around, act)?);
+        let opened = Self::on(&file, options, act).and_then(|engine| {
+            let released = engine.file.release();
+            released.map_err(|why| act.displaced(why))?;
+            Ok(engine)
+        });
+        opened.map_err(|cause| match file.look() {
+            // It is torn because somebody works on it, whom the lock does not reach.
+            Err(Displaced::Overwritten) => act.in_use(),
+            _ => cause,
+        })
+    }
+
+    /// Opens the file with all changes held back, the engine's own repair included.
+    pub(crate) fn on(
+        file: &Arc<OwnedFile>,
+        options: &RedbOptions,
+        act: Act<'_>,
+    ) -> Result<Self, StoreError> {
+        let held = HeldFile::new(Arc::clone(file));
+        act.caught(|| {
             let mut builder = Database::builder();
             builder.set_cache_size(options.cache_bytes);
             let database = builder.create_with_backend(held.clone());
@@ -47,9 +59,7 @@ impl Engine {
             };
             engine.inspect(act)?;
             Ok(engine)
-        })?;
-        engine.file.release().map_err(|cause| act.io(cause))?;
-        Ok(engine)
+        })
     }
 
     /// Refuses the redb file of somebody else. One without a table is a store before its first commit.
@@ -83,40 +93,23 @@ impl Engine {
             .map_err(|cause| act.engine(cause))
     }
 
-    pub(crate) fn close(self) -> Result<(), DatabaseError> {
-        self.database.close()
+    /// Lets go of the file.
+    pub(crate) fn close(self, act: Act<'_>) -> Result<(), StoreError> {
+        // What redb writes at its end must not reach a file that somebody else has written.
+        let ours = self.file.owned().look();
+        let closed = act.caught(|| self.database.close().map_err(|cause| act.engine(cause)));
+        match ours {
+            Err(Displaced::Overwritten) => Err(act.displaced(Displaced::Overwritten)),
+            _ => closed,
+        }
     }
-}
 
-/// The file, if it begins as a redb file does.
-fn file(path: &Path, act: Act<'_>) -> Result<File, StoreError> {
-    let opened = OpenOptions::new().read(true).write(true).open(path);
-    let file = opened.map_err(|cause| match cause.kind() {
-        ErrorKind::NotFound => act.damaged("the file is gone"),
-        ErrorKind::IsADirectory => act.foreign("it is a directory"),
-        _ => act.io(cause),
-    })?;
-    let kind = file.metadata().map_err(|cause| act.io(cause))?;
-    if !kind.is_file() {
-        return Err(act.foreign("it is no regular file"));
-    }
-    let mut head = Vec::new();
-    (&file)
-        .take(MAGIC.len() as u64)
-        .read_to_end(&mut head)
-        .map_err(|cause| act.io(cause))?;
-    if head == MAGIC {
-        Ok(file)
-    } else if head.is_empty() {
-        Err(act.damaged(
-            "the file is empty, which a store never is: put a copy of the store in its place, or \
-             remove it if it never was one",
-        ))
-    } else if MAGIC.starts_with(&head) {
-        let cause = format!("the file is cut off: it has {} bytes", head.len());
-        Err(act.damaged(cause))
-    } else {
-        Err(act.foreign("it is no redb file"))
+    /// Ends, and leaves the file open and locked for the next engine.
+    pub(crate) fn hand_on(self, act: Act<'_>) -> Arc<OwnedFile> {
+        let file = self.file.hand_on();
+        // A failed engine fails to close in order, which is why there is to be another one.
+        let _ = self.close(act);
+        file
     }
 }
 

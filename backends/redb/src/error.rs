@@ -7,6 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use jobkeep_store::StoreError;
 use redb::{CommitError, StorageError};
 
+use crate::owned::Displaced;
+
 /// The way out where redb cannot read its file.
 const COPY: &str = ": put a copy of the store in its place";
 
@@ -21,9 +23,7 @@ impl Act<'_> {
     /// An error of redb before any commit.
     pub(crate) fn engine(self, cause: impl Into<redb::Error>) -> StoreError {
         match cause.into() {
-            redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => {
-                StoreError::in_use(self.verb, self.location)
-            }
+            redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => self.in_use(),
             redb::Error::DatabaseClosed => StoreError::closed(self.verb, self.location),
             redb::Error::Corrupted(what) => self.damaged(what + COPY),
             redb::Error::Io(cause) => self.io(cause),
@@ -63,7 +63,7 @@ impl Act<'_> {
             {
                 StoreError::full(self.verb, self.location, cause)
             }
-            cause => StoreError::unknown(self.verb, self.location, cause),
+            cause => self.unknown(cause),
         }
     }
 
@@ -73,6 +73,31 @@ impl Act<'_> {
 
     pub(crate) fn damaged(self, cause: impl Into<String>) -> StoreError {
         StoreError::damaged(self.verb, self.location, cause)
+    }
+
+    pub(crate) fn in_use(self) -> StoreError {
+        StoreError::in_use(self.verb, self.location)
+    }
+
+    /// The file is this owner's no longer, or that cannot be told.
+    pub(crate) fn displaced(self, why: Displaced) -> StoreError {
+        match why {
+            Displaced::Unread(cause) => self.io(cause),
+            why => StoreError::displaced(self.verb, self.location, why.to_string()),
+        }
+    }
+
+    /// A commit was not begun. Where a sync failed before it, nobody knows what is on the disk.
+    pub(crate) fn not_begun(self, why: Displaced, sync_failed: bool) -> StoreError {
+        if sync_failed {
+            self.unknown(why.to_string())
+        } else {
+            self.displaced(why)
+        }
+    }
+
+    pub(crate) fn unknown(self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> StoreError {
+        StoreError::unknown(self.verb, self.location, cause)
     }
 
     pub(crate) fn closed(self) -> StoreError {

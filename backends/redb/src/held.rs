@@ -1,8 +1,5 @@
-use std::fs::File;
 use std::io;
 use std::ops::Bound;
-#[cfg(unix)]
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,57 +7,58 @@ use parking_lot::RwLock;
 use redb::{BackendError, StorageBackend};
 
 use crate::overlay::{Change, Overlay};
+use crate::owned::{Displaced, OwnedFile};
 
-/// A file whose changes can be held back in memory: while they are, redb sees them and the file does
-/// not. A held file that is dropped was never changed.
+/// The file of one engine, whose changes can be held back in memory: while they are, redb sees them and
+/// the file does not. A held file that is dropped was never changed.
 #[derive(Clone, Debug)]
 pub(crate) struct HeldFile(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    file: Box<dyn StorageBackend>,
-    /// The same open file, whose locks go with the last of both.
-    itself: File,
+    file: Arc<OwnedFile>,
     /// What was held back, in order; `None` where nothing is to be.
     held: RwLock<Option<Overlay>>,
-    sync_failed: AtomicBool,
+    /// The next engine has the file: its locks stay.
+    is_handed_on: AtomicBool,
 }
 
 impl HeldFile {
-    /// Takes the file, `itself` open once more, and holds its changes back.
-    pub(crate) fn new(file: Box<dyn StorageBackend>, itself: File) -> Self {
+    /// Holds the changes of the file back.
+    pub(crate) fn new(file: Arc<OwnedFile>) -> Self {
         Self(Arc::new(Shared {
             file,
-            itself,
             held: RwLock::new(Some(Overlay::default())),
-            sync_failed: AtomicBool::new(false),
+            is_handed_on: AtomicBool::new(false),
         }))
     }
 
     /// Makes the changes that were held back, in their order and with their syncs between them, and
     /// holds none from here on. After an error, or a crash half-way, the file is as after a crash of
-    /// redb at that point, and whatever else its owner writes stays held back.
-    pub(crate) fn release(&self) -> io::Result<()> {
+    /// redb at that point, and whatever else its owner writes stays held back: it may be tried again.
+    pub(crate) fn release(&self) -> Result<(), Displaced> {
+        if self.0.held.read().is_none() {
+            return Ok(());
+        }
         let mut held = self.0.held.write();
         if let Some(overlay) = &*held {
-            overlay.apply(&*self.0.file)?;
+            // Whoever works on it beside us has not asked for the lock, or not by this way.
+            self.0.file.look()?;
+            overlay.apply(&*self.0.file).map_err(Displaced::from)?;
         }
         *held = None;
         Ok(())
     }
 
-    /// The file has no name any more: what is written to it ends with the process.
-    pub(crate) fn is_deleted(&self) -> bool {
-        #[cfg(unix)]
-        let names = self.0.itself.metadata().map(|file| file.nlink());
-        #[cfg(not(unix))]
-        let names = self.0.itself.metadata().map(|_| 1);
-        names.is_ok_and(|names| names == 0)
+    /// The file itself, whatever is held back.
+    pub(crate) fn owned(&self) -> &Arc<OwnedFile> {
+        &self.0.file
     }
 
-    /// A sync has failed: what it was to make durable may or may not be.
-    pub(crate) fn sync_failed(&self) -> bool {
-        self.0.sync_failed.load(Ordering::Acquire)
+    /// From here on the engine lets go of the file without its locks: the next one has it.
+    pub(crate) fn hand_on(&self) -> Arc<OwnedFile> {
+        self.0.is_handed_on.store(true, Ordering::Release);
+        Arc::clone(&self.0.file)
     }
 
     /// Keeps the change, where changes are held back.
@@ -89,7 +87,13 @@ impl StorageBackend for HeldFile {
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         match &*self.0.held.read() {
-            Some(overlay) => overlay.read(&*self.0.file, offset, out),
+            Some(overlay) => {
+                self.0.file.learn();
+                overlay.read(&*self.0.file, offset, out)?;
+                // Pages of one commit are not written again before the next one has its head: so far
+                // nobody has torn what was read.
+                self.0.file.is_unchanged()
+            }
             None => self.0.file.read(offset, out),
         }
     }
@@ -105,9 +109,7 @@ impl StorageBackend for HeldFile {
         if self.keep(|| Change::Sync) {
             return Ok(());
         }
-        self.0.file.sync_data().inspect_err(|_| {
-            self.0.sync_failed.store(true, Ordering::Release);
-        })
+        self.0.file.sync_data()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
@@ -122,6 +124,9 @@ impl StorageBackend for HeldFile {
     }
 
     fn close(&self) -> io::Result<()> {
+        if self.0.is_handed_on.load(Ordering::Acquire) {
+            return Ok(());
+        }
         self.0.file.close()
     }
 

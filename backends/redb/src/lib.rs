@@ -11,12 +11,15 @@
 //! # Durability
 //!
 //! [`Synced`](jobkeep_store::Durability::Synced): a commit is on disk when it returns, one sync each,
-//! and survives the end of the process and a power cut.
+//! and survives the end of the process and a power cut. On a file system in memory (tmpfs, ramfs) it is
+//! [`Flushed`](jobkeep_store::Durability::Flushed), because a power cut takes everything.
 //!
 //! # On disk
 //!
 //! One file. Each key space is a table of its own under its name, from numbers to sealed rows. The
-//! file has one owner at a time, in this process and in all others.
+//! file has one owner at a time, in this process and in all others: a lock on the file sees to it, and where
+//! no lock reaches, as between a FUSE mount and the folder behind it, a look at the file before each commit
+//! and after it. It also finds a file that was moved away, replaced or overwritten.
 //!
 //! Opening an existing file first reads it with every write held back in memory, the engine's repair
 //! after a crash included. Only when the file proves to be a store of jobkeep do the writes reach it,
@@ -33,8 +36,10 @@ mod create;
 mod engine;
 mod error;
 mod held;
+mod mount;
 mod options;
 mod overlay;
+mod owned;
 mod store;
 
 pub use options::RedbOptions;

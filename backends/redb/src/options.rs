@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::time::Duration;
 
 use jobkeep_store::StoreError;
 
@@ -10,6 +11,8 @@ use crate::around::Around;
 pub struct RedbOptions {
     pub(crate) cache_bytes: usize,
     pub(crate) quick_repair: bool,
+    pub(crate) wait_for_owner: Duration,
+    pub(crate) compact_on_open: bool,
     pub(crate) around: Around,
 }
 
@@ -18,6 +21,8 @@ impl Default for RedbOptions {
         Self {
             cache_bytes: 64 << 20,
             quick_repair: false,
+            wait_for_owner: Duration::ZERO,
+            compact_on_open: false,
             around: Around::default(),
         }
     }
@@ -43,7 +48,22 @@ impl RedbOptions {
         self
     }
 
-    /// Puts something around the file of each opening, for tests that see or refuse what is written. It
+    /// Waits for the present owner of the store to let go, so long at most, instead of failing at once:
+    /// for a new process that is started while the old one still ends. Default: no time at all. An
+    /// owner that goes on keeps the store; the error is then the same.
+    pub fn wait_for_owner(mut self, patience: Duration) -> Self {
+        self.wait_for_owner = patience;
+        self
+    }
+
+    /// Gives room that the file no longer needs back to the file system each time it is opened, as
+    /// [`RedbStore::compact`] does, which says what that costs. Default: `false`.
+    pub fn compact_on_open(mut self, compact: bool) -> Self {
+        self.compact_on_open = compact;
+        self
+    }
+
+    /// Puts something around the file of a store, for tests that see or refuse what is written. It
     /// must leave the locks to the file.
     #[cfg(feature = "testing")]
     #[doc(hidden)]

@@ -2,17 +2,21 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{self, Path, PathBuf};
+use std::sync::Arc;
 
 use jobkeep_store::{
-    Batch, Durability, Finding, Identity, Key, QueueStore, Space, StoreError, verify_rows,
+    Batch, Finding, Identity, Key, OpeningTag, QueueStore, Space, StoreError, is_taken_over,
+    open_patiently, verify_rows,
 };
 use parking_lot::RwLock;
+use redb::StorageBackend as _;
 
 use crate::RedbOptions;
 use crate::commit::apply;
 use crate::create::{create, sync_directory};
 use crate::engine::{Engine, fence, get, rows};
 use crate::error::{Act, said};
+use crate::owned::OwnedFile;
 
 /// A store in one redb file.
 ///
@@ -22,7 +26,32 @@ pub struct RedbStore {
     location: String,
     options: RedbOptions,
     /// Locked for writing only to exchange the engine.
-    engine: RwLock<Option<Engine>>,
+    slot: RwLock<Slot>,
+}
+
+/// What a store has in hand.
+enum Slot {
+    Open(Engine),
+    /// Its file, open and locked, on which no engine could be opened.
+    Bare(Arc<OwnedFile>),
+    Closed,
+}
+
+impl Slot {
+    fn engine(&self, act: Act<'_>) -> Result<&Engine, StoreError> {
+        match self {
+            Self::Open(engine) => Ok(engine),
+            Self::Bare(_) | Self::Closed => Err(act.closed()),
+        }
+    }
+
+    fn close(&mut self, act: Act<'_>) -> Result<(), StoreError> {
+        match std::mem::replace(self, Self::Closed) {
+            Self::Open(engine) => engine.close(act),
+            Self::Bare(file) => file.close().map_err(|cause| act.io(cause)),
+            Self::Closed => Ok(()),
+        }
+    }
 }
 
 impl RedbStore {
@@ -61,12 +90,48 @@ impl RedbStore {
             create(&path, act)?;
         }
         sync_directory(&path).map_err(|cause| act.io(cause))?;
-        let engine = Engine::open(&path, &options, act)?;
-        Ok(Self {
+        let engine = open_patiently(options.wait_for_owner, || {
+            Engine::open(&path, &options, act)
+        })?;
+        let store = Self {
             path,
             location,
             options,
-            engine: RwLock::new(Some(engine)),
+            slot: RwLock::new(Slot::Open(engine)),
+        };
+        if store.options.compact_on_open {
+            store.compact()?;
+        }
+        Ok(store)
+    }
+
+    /// Makes the file as small as its rows allow. redb uses freed room again and never gives it back by
+    /// itself: a file that once held a long line stays as large. It moves what it has to move, which
+    /// takes about as long as to copy the rows, and needs some room itself; reads and commits wait
+    /// meanwhile. Returns whether there was anything to do.
+    ///
+    /// # Errors
+    /// Where the store is closed, or the operating system refuses. Nothing is lost by it; where a write
+    /// failed, the store is of use again after [`reopen`](QueueStore::reopen).
+    ///
+    /// # Durability
+    /// The compacted file survives a power cut when this returns, and one on the way leaves the rows
+    /// as they were.
+    pub fn compact(&self) -> Result<bool, StoreError> {
+        let act = self.act("compact the store");
+        let mut slot = self.slot.write();
+        let Slot::Open(engine) = &mut *slot else {
+            return Err(act.closed());
+        };
+        let file = Arc::clone(engine.file.owned());
+        engine
+            .file
+            .release()
+            .and_then(|()| file.look())
+            .map_err(|why| act.not_begun(why, file.sync_failed()))?;
+        act.caught(|| {
+            let compacted = engine.database.compact();
+            compacted.map_err(|cause| act.engine(cause))
         })
     }
 
@@ -83,8 +148,8 @@ impl RedbStore {
         act: Act<'_>,
         work: impl FnOnce(&Engine) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let engine = self.engine.read();
-        let engine = engine.as_ref().ok_or_else(|| act.closed())?;
+        let slot = self.slot.read();
+        let engine = slot.engine(act)?;
         act.caught(|| work(engine))
     }
 }
@@ -92,24 +157,26 @@ impl RedbStore {
 impl QueueStore for RedbStore {
     fn identity(&self) -> Result<Identity, StoreError> {
         let act = self.act("read the identity");
-        let fence = self.on_engine(act, |engine| fence(&engine.read(act)?, act))?;
-        Ok(Identity {
-            location: self.location.clone(),
-            durability: Durability::Synced,
-            fence,
+        self.on_engine(act, |engine| {
+            Ok(Identity {
+                location: self.location.clone(),
+                durability: engine.file.owned().durability(),
+                fence: fence(&engine.read(act)?, act)?,
+            })
         })
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
         let verb = format!("write commit {}", batch.fence().commit);
         let act = self.act(&verb);
-        let engine = self.engine.read();
-        let engine = engine.as_ref().ok_or_else(|| act.closed())?;
-        if engine.file.is_deleted() {
-            let cause =
-                "the file was deleted: put a copy of the store in its place, and start again";
-            return Err(act.damaged(cause));
-        }
+        let slot = self.slot.read();
+        let engine = slot.engine(act)?;
+        let file = engine.file.owned();
+        engine
+            .file
+            .release()
+            .and_then(|()| file.look())
+            .map_err(|why| act.not_begun(why, file.sync_failed()))?;
         let transaction = act.caught(|| {
             let begun = engine.database.begin_write();
             let mut transaction = begun.map_err(|cause| act.engine(cause))?;
@@ -118,11 +185,12 @@ impl QueueStore for RedbStore {
             Ok(transaction)
         })?;
         match catch_unwind(AssertUnwindSafe(|| transaction.commit())) {
-            Ok(committed) => {
-                committed.map_err(|cause| act.commit(cause, engine.file.sync_failed()))
-            }
-            Err(panic) => Err(StoreError::unknown(verb, &self.location, said(&*panic))),
+            Ok(committed) => committed.map_err(|cause| act.commit(cause, file.sync_failed()))?,
+            Err(panic) => return Err(act.unknown(said(&*panic))),
         }
+        // Two owners who do not see each other's locks may have written at once.
+        file.look_inside()
+            .map_err(|why| act.unknown(why.to_string()))
     }
 
     fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
@@ -165,28 +233,46 @@ impl QueueStore for RedbStore {
         Ok(())
     }
 
+    /// The file stays open and locked meanwhile, so that neither its path nor another descriptor is
+    /// needed: this works for a process that has given up the right to open it. What redb repairs is
+    /// held back where the disk has no room for it, until the next commit finds some.
     fn reopen(&self) -> Result<(), StoreError> {
-        let mut slot = self.engine.write();
+        let mut slot = self.slot.write();
         let act = self.act("reopen the store");
-        if let Some(engine) = slot.take() {
-            // A failed engine fails to close in order, which is why it is reopened.
-            let _ = close(engine, act);
-        }
-        *slot = Some(Engine::open(&self.path, &self.options, act)?);
-        Ok(())
+        let file = match std::mem::replace(&mut *slot, Slot::Closed) {
+            Slot::Open(engine) => engine.hand_on(act),
+            Slot::Bare(file) => file,
+            Slot::Closed => {
+                *slot = Slot::Open(Engine::open(&self.path, &self.options, act)?);
+                return Ok(());
+            }
+        };
+        let opened = file.look().map_err(|why| act.displaced(why));
+        let opened = opened.and_then(|()| Engine::on(&file, &self.options, act));
+        let (next, opened) = match opened {
+            Ok(engine) => (Slot::Open(engine), Ok(())),
+            Err(cause) => (Slot::Bare(file), Err(cause)),
+        };
+        *slot = next;
+        opened
     }
 
     fn close(&self) -> Result<(), StoreError> {
-        let act = self.act("close the store");
-        let Some(engine) = self.engine.write().take() else {
-            return Ok(());
-        };
-        close(engine, act)
+        self.slot.write().close(self.act("close the store"))
     }
-}
 
-fn close(engine: Engine, act: Act<'_>) -> Result<(), StoreError> {
-    act.caught(|| engine.close().map_err(|cause| act.engine(cause)))
+    fn close_for(&self, opening: OpeningTag) -> Result<(), StoreError> {
+        let act = self.act("close the store");
+        let mut slot = self.slot.write();
+        let taken_over = slot.engine(act).is_ok_and(|engine| {
+            let fence = act.caught(|| fence(&engine.read(act)?, act));
+            is_taken_over(fence.ok().flatten().as_ref(), opening)
+        });
+        if taken_over {
+            return Ok(());
+        }
+        slot.close(act)
+    }
 }
 
 fn scan(

@@ -1,6 +1,7 @@
 use std::fs::{File, TryLockError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use jobkeep_store::{Batch, Encoded, Fence, Key, StoreError, Write, admit, open_r
 use sled::Db;
 
 use crate::SledOptions;
+use crate::claim::Claim;
 use crate::error::{Act, said};
 use crate::folder::{self, LOG, Standing};
 
@@ -18,7 +20,12 @@ const LEAST_CACHE_BYTES: u64 = 256;
 pub(crate) struct Engine {
     db: Db,
     founded: bool,
+    claim: Claim,
 }
+
+/// How long sled may take to end: in order, and after a failure, when it may never.
+const TO_CLOSE: Duration = Duration::from_secs(10);
+const TO_ABANDON: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Opens what [`folder::claim`] let through.
@@ -35,8 +42,9 @@ impl Engine {
                 // Every commit flushes; a flush in between would be one of half a commit.
                 .flush_every_ms(None);
             let db = config.open().map_err(|cause| act.engine(cause))?;
-            let engine = Self { db, founded: true };
-            engine.inspect(path, standing, act)
+            let founded = inspect(&db, path, standing, act)?;
+            let claim = Claim::stake(path).map_err(|cause| act.io(cause))?;
+            Ok(Self { db, founded, claim })
         });
         match opened {
             Err(cause) if !cause.is_in_use() => {
@@ -47,43 +55,17 @@ impl Engine {
         }
     }
 
-    /// Tells a new store from one that lost its rows.
-    fn inspect(
-        mut self,
-        path: &Path,
-        standing: Standing,
-        act: Act<'_>,
-    ) -> Result<Self, StoreError> {
-        let fence = self.fence(act)?;
-        match (standing, fence) {
-            (Standing::Founding, None) if self.db.is_empty() => self.founded = false,
-            (Standing::Founding, Some(_)) => {
-                folder::mark_founded(path).map_err(|cause| act.io(cause))?;
-            }
-            (_, None) => return Err(act.damaged("its rows are gone")),
-            (Standing::Founded(commits), Some(fence)) if fence.commit < commits => {
-                let cause = format!(
-                    "its last commits are gone: it had {commits}, and has {}",
-                    fence.commit
-                );
-                return Err(act.damaged(cause));
-            }
-            (Standing::Founded(_), Some(_)) => {}
-        }
-        Ok(self)
+    /// The store is still this owner's.
+    pub(crate) fn look(&self, act: Act<'_>) -> Result<(), StoreError> {
+        self.claim.look().map_err(|why| act.displaced(why))
     }
 
     pub(crate) fn fence(&self, act: Act<'_>) -> Result<Option<Fence>, StoreError> {
-        self.get(Key::FENCE, act)?
-            .map(|row| open_row(Key::FENCE, &row))
-            .transpose()
-            .map_err(|reason| StoreError::row(Key::FENCE, reason).at(act.location))
+        fence(&self.db, act)
     }
 
     pub(crate) fn get(&self, key: Key, act: Act<'_>) -> Result<Option<Vec<u8>>, StoreError> {
-        let row = self.db.get(key.to_bytes());
-        let row = row.map_err(|cause| act.engine(cause))?;
-        Ok(row.map(|row| row.to_vec()))
+        get(&self.db, key, act)
     }
 
     /// The rows from `from` to `to`, in the order of keys.
@@ -140,32 +122,88 @@ impl Engine {
             folder::mark_founded(path).map_err(|cause| act.unknown(cause))?;
             self.founded = true;
         }
-        Ok(())
+        // Two owners who do not see each other's locks may have written at once.
+        self.claim
+            .look()
+            .map_err(|why| act.unknown(why.to_string()))
     }
 
     /// Lets go of the directory in order, and notes how many commits it has.
     pub(crate) fn close(self, path: &Path, act: Act<'_>) -> Result<(), StoreError> {
         let fence = act.caught(|| self.fence(act));
-        let abandoned = self.abandon(path, act);
+        let ours = self.look(act);
+        let closed = let_go(self.db, path, TO_CLOSE, act);
+        // The note is for a store that is still there, and still this owner's.
+        ours?;
         if let Some(fence) = fence? {
             folder::mark_commits(path, fence.commit).map_err(|cause| act.io(cause))?;
         }
-        abandoned
+        closed
     }
 
-    /// Lets go of the directory.
+    /// Lets go of the directory after a failure.
     pub(crate) fn abandon(self, path: &Path, act: Act<'_>) -> Result<(), StoreError> {
-        act.caught(|| {
-            drop(self);
-            Ok(())
-        })?;
-        if wait_for_threads(path) {
-            Ok(())
-        } else {
-            let cause = "sled still holds its lock a second after it was closed";
-            Err(StoreError::failed(act.verb, act.location, cause))
-        }
+        let_go(self.db, path, TO_ABANDON, act)
     }
+}
+
+/// Ends sled on a thread of its own: after a failed write its end waits for ever for a flush. Such a
+/// thread is left to itself, and the lock stays with it.
+fn let_go(db: Db, path: &Path, patience: Duration, act: Act<'_>) -> Result<(), StoreError> {
+    let (give, given) = mpsc::channel();
+    let (ended, end) = mpsc::channel::<()>();
+    let ending = thread::Builder::new()
+        .name("jobkeep-sled-end".into())
+        .spawn(move || {
+            drop(given.recv());
+            drop(ended);
+        });
+    if let Err(cause) = ending {
+        // Dropped here, it might never return.
+        std::mem::forget(db);
+        return Err(act.io(cause));
+    }
+    drop(give.send(db));
+    let has_ended = end.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected);
+    if has_ended && wait_for_threads(path) {
+        Ok(())
+    } else {
+        let cause = format!("sled still holds its lock {patience:?} after it was to end");
+        Err(StoreError::failed(act.verb, act.location, cause))
+    }
+}
+
+/// Tells a new store, which is not founded yet, from one that lost its rows.
+fn inspect(db: &Db, path: &Path, standing: Standing, act: Act<'_>) -> Result<bool, StoreError> {
+    match (standing, fence(db, act)?) {
+        (Standing::Founding, None) if db.is_empty() => return Ok(false),
+        (Standing::Founding, Some(_)) => {
+            folder::mark_founded(path).map_err(|cause| act.io(cause))?;
+        }
+        (_, None) => return Err(act.damaged("its rows are gone")),
+        (Standing::Founded(commits), Some(fence)) if fence.commit < commits => {
+            let cause = format!(
+                "its last commits are gone: it had {commits}, and has {}",
+                fence.commit
+            );
+            return Err(act.damaged(cause));
+        }
+        (Standing::Founded(_), Some(_)) => {}
+    }
+    Ok(true)
+}
+
+fn fence(db: &Db, act: Act<'_>) -> Result<Option<Fence>, StoreError> {
+    get(db, Key::FENCE, act)?
+        .map(|row| open_row(Key::FENCE, &row))
+        .transpose()
+        .map_err(|reason| StoreError::row(Key::FENCE, reason).at(act.location))
+}
+
+fn get(db: &Db, key: Key, act: Act<'_>) -> Result<Option<Vec<u8>>, StoreError> {
+    let row = db.get(key.to_bytes());
+    let row = row.map_err(|cause| act.engine(cause))?;
+    Ok(row.map(|row| row.to_vec()))
 }
 
 /// Waits until sled's threads have let go of the file that it locks, a second at most. They are its

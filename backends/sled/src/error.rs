@@ -6,6 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use jobkeep_store::StoreError;
 
+use crate::claim::Displaced;
+
 /// What was tried, and where: the front of every message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Act<'a> {
@@ -49,6 +51,10 @@ impl Act<'_> {
 
     pub(crate) fn damaged(self, cause: impl Into<String>) -> StoreError {
         StoreError::damaged(self.verb, self.location, cause)
+    }
+
+    pub(crate) fn displaced(self, why: Displaced) -> StoreError {
+        StoreError::displaced(self.verb, self.location, why.to_string())
     }
 
     pub(crate) fn closed(self) -> StoreError {

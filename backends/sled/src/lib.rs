@@ -21,15 +21,27 @@
 //!
 //! A directory. One tree holds the rows under the nine bytes of their keys. Beside sled's own files
 //! stands a file of jobkeep: `jobkeep-founding` until the first commit, `jobkeep-founded` from then
-//! on. Without it a directory is somebody else's, and sled is never let near it. With it, a store
+//! on, and `jobkeep-owner`, by which an owner knows that nobody else has opened the store since. Without
+//! the former a directory is somebody else's, and sled is never let near it. With it, a store
 //! whose rows are gone is told from a new one, for sled opens what it cannot read as empty.
+//!
+//! # A full disk
+//!
+//! sled 0.34 does not survive a write that finds no room: it may wait for ever for its own end, and what is
+//! opened on a full disk may be unreadable afterwards. So a commit is refused while there are less than 2 MiB
+//! and twice its size free, and an opening while there are less than 1 MiB and a sixteenth of the log
+//! ([`is_full`](jobkeep_store::StoreError::is_full)). Where the system does not tell how much room there is,
+//! as on btrfs and beyond a quota, a commit fails with an unknown outcome, the store is of no use in this
+//! process any more, and there must be room before it is opened in another one.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod claim;
 mod engine;
 mod error;
 mod folder;
 mod options;
+mod room;
 mod store;
 
 pub use options::SledOptions;

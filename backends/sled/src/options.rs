@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::time::Duration;
 
 use jobkeep_store::StoreError;
 
@@ -8,12 +9,14 @@ use crate::SledStore;
 #[derive(Clone, Debug)]
 pub struct SledOptions {
     pub(crate) cache_bytes: u64,
+    pub(crate) wait_for_owner: Duration,
 }
 
 impl Default for SledOptions {
     fn default() -> Self {
         Self {
             cache_bytes: 64 << 20,
+            wait_for_owner: Duration::ZERO,
         }
     }
 }
@@ -24,6 +27,14 @@ impl SledOptions {
     /// can.
     pub fn cache_bytes(mut self, bytes: u64) -> Self {
         self.cache_bytes = bytes;
+        self
+    }
+
+    /// Waits for the present owner of the store to let go, so long at most, instead of failing at once:
+    /// for a new process that is started while the old one still ends. Default: no time at all. An
+    /// owner that goes on keeps the store; the error is then the same.
+    pub fn wait_for_owner(mut self, patience: Duration) -> Self {
+        self.wait_for_owner = patience;
         self
     }
 

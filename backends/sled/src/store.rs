@@ -4,14 +4,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{self, Path, PathBuf};
 
 use jobkeep_store::{
-    Batch, Durability, Finding, Identity, Key, QueueStore, StoreError, verify_rows,
+    Batch, Durability, Finding, Identity, Key, OpeningTag, QueueStore, StoreError, Write,
+    is_taken_over, open_patiently, verify_rows,
 };
 use parking_lot::RwLock;
 
 use crate::SledOptions;
 use crate::engine::Engine;
 use crate::error::Act;
-use crate::folder::{LOG, claim, standing};
+use crate::folder::{claim, standing};
+use crate::room::{require_to_commit, require_to_open};
 
 /// A store in one sled directory.
 ///
@@ -33,8 +35,8 @@ impl SledStore {
     /// Where another owner has the store open ([`is_in_use`](StoreError::is_in_use)), it is something
     /// else ([`is_foreign`](StoreError::is_foreign)) and left as it is, sled cannot read it or reads
     /// less than was there when it was closed ([`is_damaged`](StoreError::is_damaged)), or it is of a
-    /// newer jobkeep ([`is_newer_format`](StoreError::is_newer_format)); and where the operating
-    /// system refuses.
+    /// newer jobkeep ([`is_newer_format`](StoreError::is_newer_format)); where there is too little room
+    /// for sled to begin ([`is_full`](StoreError::is_full)); and where the operating system refuses.
     ///
     /// # Durability
     /// Nothing is promised before the first commit.
@@ -55,8 +57,11 @@ impl SledStore {
         };
         // So that `reopen` finds the same directory in whatever directory the process is by then.
         let path = path::absolute(path).map_err(|cause| act.io(cause))?;
-        let standing = claim(&path, act)?;
-        let engine = Engine::open(&path, standing, &options, act)?;
+        require_to_open(&path, act)?;
+        let engine = open_patiently(options.wait_for_owner, || {
+            let standing = claim(&path, act)?;
+            Engine::open(&path, standing, &options, act)
+        })?;
         Ok(Self {
             path,
             location,
@@ -100,13 +105,9 @@ impl QueueStore for SledStore {
         let act = self.act(&verb);
         let mut slot = self.engine.write();
         let engine = slot.as_mut().ok_or_else(|| act.closed())?;
-        if !self.path.join(LOG).try_exists().unwrap_or(true) {
-            let cause = format!(
-                "its file {LOG:?} was deleted: put a copy of the store in its place, and start again"
-            );
-            return Err(act.damaged(cause));
-        }
+        engine.look(act)?;
         let admitted = act.caught(|| engine.admit(batch, act))?;
+        require_to_commit(&self.path, bytes(batch), act)?;
         let applied = engine.apply(&self.path, admitted, act);
         if applied.is_err()
             && let Some(engine) = slot.take()
@@ -163,9 +164,23 @@ impl QueueStore for SledStore {
         verify_rows(self, found)
     }
 
+    /// An engine that has failed is gone already. One that is there is left as it is where there is
+    /// little room, because its end and its beginning write.
     fn reopen(&self) -> Result<(), StoreError> {
         let act = self.act("reopen the store");
         let mut slot = self.engine.write();
+        if let Some(engine) = slot.take() {
+            if let Err(displaced) = engine.look(act) {
+                let _ = engine.abandon(&self.path, act);
+                return Err(displaced);
+            }
+            let scarce = require_to_commit(&self.path, 0, act).is_err();
+            *slot = Some(engine);
+            if scarce {
+                return Ok(());
+            }
+        }
+        require_to_open(&self.path, act)?;
         if let Some(engine) = slot.take() {
             // A failed engine fails to close in order, which is why it is reopened.
             let _ = engine.close(&self.path, act);
@@ -182,6 +197,28 @@ impl QueueStore for SledStore {
             None => Ok(()),
         }
     }
+
+    fn close_for(&self, opening: OpeningTag) -> Result<(), StoreError> {
+        let act = self.act("close the store");
+        let mut slot = self.engine.write();
+        let Some(engine) = slot.take() else {
+            return Ok(());
+        };
+        let fence = act.caught(|| engine.fence(act)).ok().flatten();
+        if is_taken_over(fence.as_ref(), opening) {
+            *slot = Some(engine);
+            return Ok(());
+        }
+        engine.close(&self.path, act)
+    }
+}
+
+fn bytes(batch: &Batch) -> u64 {
+    let rows = batch.writes().iter().map(|write| match write {
+        Write::Put { row, .. } => row.len() as u64,
+        Write::Delete { .. } => 0,
+    });
+    rows.sum()
 }
 
 impl Drop for SledStore {

@@ -119,9 +119,34 @@ impl StoreError {
         Self::said(Kind::Replaced, act, location, cause)
     }
 
+    /// The store is this owner's no longer, as its place on the disk shows: it was moved away, or
+    /// somebody else has written it.
+    pub fn displaced(
+        act: impl Into<String>,
+        location: impl fmt::Display,
+        cause: impl Into<String>,
+    ) -> Self {
+        Self::said(Kind::Replaced, act, location, cause)
+    }
+
     pub(crate) fn out_of_turn(act: impl Into<String>, location: &str, next: u64) -> Self {
         let cause = format!("the store expects commit {next}");
         Self::said(Kind::OutOfTurn, act, location, cause)
+    }
+
+    /// What was tried: a verb and its object.
+    pub fn act(&self) -> &str {
+        &self.act
+    }
+
+    /// Where the store is.
+    pub fn location(&self) -> &str {
+        &self.location
+    }
+
+    /// Why it failed.
+    pub fn cause(&self) -> &str {
+        &self.cause
     }
 
     /// The same error with the store's place in it, for an error made where the place was not known.
@@ -171,7 +196,8 @@ impl StoreError {
         self.kind == Kind::Full
     }
 
-    /// Another opening has taken the store over: this owner may not write any more.
+    /// Another opening has taken the store over, or the store was moved away or overwritten: this
+    /// owner may not write any more.
     pub fn is_replaced(&self) -> bool {
         self.kind == Kind::Replaced
     }

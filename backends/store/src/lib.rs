@@ -27,6 +27,7 @@ pub mod conformance;
 mod error;
 mod id;
 mod key;
+mod patience;
 mod record;
 mod shape;
 mod store;
@@ -42,11 +43,14 @@ pub use codec::{
 pub use error::StoreError;
 pub use id::{JobNumber, OpeningTag, QueueName, StoreId, Token};
 pub use key::{Key, Space};
+pub use patience::open_patiently;
 pub use record::{
     Attempt, AttemptEnd, Backoff, Clocks, Closing, Damaged, Due, Ended, Expiring, ExpiringKeys,
     FailureKind, Fence, InFlight, JobRecord, Kept, Listed, Opening, ParkReason, Paused,
     PayloadCodec, Place, Priority, Secret, State, StateKind, Totals, UniqueEntry, UniqueRow,
     Withdrawn,
 };
-pub use store::{Durability, Finding, Identity, QueueStore, admit, get_typed, verify_rows};
+pub use store::{
+    Durability, Finding, Identity, QueueStore, admit, get_typed, is_taken_over, verify_rows,
+};
 pub use time::Timestamp;

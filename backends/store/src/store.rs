@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::open_body;
-use crate::{Batch, Fence, Key, RowError, Space, StoreError, open_row};
+use crate::{Batch, Fence, Key, OpeningTag, RowError, Space, StoreError, open_row};
 
 /// What keeps the rows: three verbs and what surrounds them.
 ///
@@ -67,6 +67,26 @@ pub trait QueueStore: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// Where the engine cannot end in order. The store is closed all the same.
     fn close(&self) -> Result<(), StoreError>;
+
+    /// Closes the store, unless another opening than this one has taken it over: how an owner lets go
+    /// of a value that its successor may have too. Between the look and the close no commit comes in;
+    /// the implementation that is given here cannot promise that.
+    ///
+    /// # Errors
+    /// Those of [`close`](Self::close).
+    fn close_for(&self, opening: OpeningTag) -> Result<(), StoreError> {
+        // One that cannot be read has no other owner that could.
+        let fence = self.identity().ok().and_then(|identity| identity.fence);
+        if is_taken_over(fence.as_ref(), opening) {
+            return Ok(());
+        }
+        self.close()
+    }
+}
+
+/// A store with this fence belongs to another opening than this one.
+pub fn is_taken_over(fence: Option<&Fence>, opening: OpeningTag) -> bool {
+    fence.is_some_and(|fence| fence.opening != opening)
 }
 
 /// A pointer to a store is a store: for one that is chosen while the program runs.
@@ -104,6 +124,10 @@ macro_rules! through_pointer {
 
             fn close(&self) -> Result<(), StoreError> {
                 (**self).close()
+            }
+
+            fn close_for(&self, opening: OpeningTag) -> Result<(), StoreError> {
+                (**self).close_for(opening)
             }
         }
     )+};

@@ -9,10 +9,12 @@
 )]
 
 mod damage;
+mod displaced;
 mod opening;
 mod options;
 mod owner;
 mod processes;
+mod waiting;
 
 use jobkeep_redb::RedbStore;
 

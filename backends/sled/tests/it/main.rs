@@ -9,6 +9,7 @@
 )]
 
 mod damage;
+mod displaced;
 mod opening;
 mod owner;
 mod processes;

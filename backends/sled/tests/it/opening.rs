@@ -201,10 +201,11 @@ fn reopening_never_makes_a_store_where_one_was() {
     commit(&store, |_| ()).unwrap();
     fs::remove_dir_all(&path).unwrap();
     let error = store.reopen().unwrap_err().at("PATH");
-    assert!(error.is_damaged());
+    assert!(error.is_replaced());
     assert_eq!(
         error.to_string(),
-        "reopen the store of PATH: the directory is gone"
+        "reopen the store of PATH: its files are not at their path any more, deleted or moved away: put \
+         them or a copy back, and start again"
     );
     assert!(store.identity().unwrap_err().is_closed());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);

@@ -59,6 +59,7 @@ enum Kind {
     Failed,
     Full,
     Unknown,
+    Damaged,
 }
 
 impl Fault {
@@ -82,6 +83,14 @@ impl Fault {
     pub fn full(self) -> Self {
         Self {
             kind: Kind::Full,
+            ..self
+        }
+    }
+
+    /// Fails with [`is_damaged`](StoreError::is_damaged).
+    pub fn damaged(self) -> Self {
+        Self {
+            kind: Kind::Damaged,
             ..self
         }
     }
@@ -132,6 +141,7 @@ impl Fault {
         match self.kind {
             Kind::Failed => StoreError::failed(act, location, "a fault was armed"),
             Kind::Full => StoreError::full(act, location, "no space left, as a fault was armed"),
+            Kind::Damaged => StoreError::damaged(act, location, "damaged, as a fault was armed"),
             Kind::Unknown => {
                 StoreError::unknown(act, location, "a sync failed, as a fault was armed")
             }

@@ -2,7 +2,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::fault::{Faults, Operation};
-use crate::{Batch, Finding, Identity, Key, QueueStore, StoreError};
+use crate::{Batch, Finding, Identity, Key, OpeningTag, QueueStore, StoreError};
 
 /// A store that fails when it is told to, and does what the store inside does otherwise.
 ///
@@ -63,6 +63,19 @@ impl FaultyStore {
             act(&*self.inner)?;
         }
         Err(fault.error(name(), &self.location))
+    }
+}
+
+impl FaultyStore {
+    fn closing(
+        &self,
+        act: impl FnOnce(&dyn QueueStore) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let fault = self.faults.strike(Operation::Close);
+        act(&*self.inner)?;
+        fault.map_or(Ok(()), |fault| {
+            Err(fault.error("close the store".into(), &self.location))
+        })
     }
 }
 
@@ -129,10 +142,10 @@ impl QueueStore for FaultyStore {
 
     /// A close that fails leaves the store closed, as the contract says.
     fn close(&self) -> Result<(), StoreError> {
-        let fault = self.faults.strike(Operation::Close);
-        self.inner.close()?;
-        fault.map_or(Ok(()), |fault| {
-            Err(fault.error("close the store".into(), &self.location))
-        })
+        self.closing(QueueStore::close)
+    }
+
+    fn close_for(&self, opening: OpeningTag) -> Result<(), StoreError> {
+        self.closing(|inner| inner.close_for(opening))
     }
 }

@@ -185,3 +185,24 @@ pub(super) fn commits_count_on_over_a_takeover(place: &dyn Harness) {
     first.replaced_by(&*store, SECOND);
     assert_eq!(fence_of(&*store), Some(fence(SECOND, 5)));
 }
+
+pub(super) fn an_owner_closes_what_is_its_own_and_leaves_the_rest_to_its_successor(
+    place: &dyn Harness,
+) {
+    let store = place.open();
+    let first = Owner::found(&*store);
+    let mut second = first.replaced_by(&*store, SECOND);
+    store.close_for(FIRST).unwrap();
+    second.commit(&*store, |batch| put(batch, live(1), "second's"));
+    store.close_for(SECOND).unwrap();
+    assert!(store.identity().unwrap_err().is_closed());
+    store.close_for(FIRST).unwrap();
+    store.reopen().unwrap();
+    assert_eq!(fence_of(&*store), Some(second.fence()));
+}
+
+pub(super) fn a_store_without_opening_is_closed_by_any_owner(place: &dyn Harness) {
+    let store = place.open();
+    store.close_for(FIRST).unwrap();
+    assert!(store.identity().unwrap_err().is_closed());
+}

@@ -117,6 +117,8 @@ macro_rules! conformance_suite {
                 a_replayed_commit_is_out_of_turn,
                 a_commit_ahead_of_its_turn_is_refused,
                 commits_count_on_over_a_takeover,
+                an_owner_closes_what_is_its_own_and_leaves_the_rest_to_its_successor,
+                a_store_without_opening_is_closed_by_any_owner,
             }
             durable {
                 rows_survive_close_and_open,
