@@ -50,7 +50,8 @@ pub(super) struct NewJob {
         deserialize_with = "given"
     )]
     pub(super) payload: Option<Box<RawValue>>,
-    /// Its value in the type's own encoding, as base64: for types whose codec is bincode.
+    /// Its value in the type's own encoding, as base64: for types whose codec is bincode, as another
+    /// jobkeep makes it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) bincode: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
