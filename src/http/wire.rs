@@ -165,6 +165,9 @@ pub(super) struct Job {
     pub(super) interruptions: u32,
     #[serde(skip_serializing_if = "is_false", default)]
     pub(super) cancel_requested: bool,
+    /// Absent in a listing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) options: Option<Options>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) progress: Option<Progress>,
     /// Lines of the attempt that runs; those of ended attempts stand in `history`.
@@ -196,6 +199,19 @@ pub(super) struct Job {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
 fn is_false(flag: &bool) -> bool {
     !flag
+}
+
+/// What was asked for it, and how often it put itself off.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Options {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) key: Option<String>,
+    pub(super) max_attempts: u32,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) timeout_ms: Option<u64>,
+    pub(super) snoozes: u32,
+    /// Of the payload, encoded.
+    pub(super) payload_bytes: u32,
 }
 
 /// Why a job cannot run where it is.

@@ -97,6 +97,7 @@ fn record(job: &mut wire::Job) -> Result<(StateKind, JobRecord), String> {
     let unknown = failure.as_ref().map(|failure| failure.message.clone());
     let attempts = std::mem::take(&mut job.history).into_iter();
     let created = Timestamp(job.created_ms);
+    let options = job.options.take();
     let record = JobRecord {
         state: match kind {
             StateKind::Scheduled => State::Scheduled {
@@ -129,22 +130,22 @@ fn record(job: &mut wire::Job) -> Result<(StateKind, JobRecord), String> {
         } else {
             Codec::Json
         },
-        payload: Kept::Inline(Vec::new()),
+        payload: Kept::Apart(options.as_ref().map_or(0, |options| options.payload_bytes)),
         output: None,
         created,
         finished: job.finished_ms.map(Timestamp),
-        max_attempts: 0,
+        max_attempts: options.as_ref().map_or(0, |options| options.max_attempts),
         backoff: Backoff {
             base_ms: 0,
             cap_ms: 0,
         },
-        timeout_ms: None,
+        timeout_ms: options.as_ref().and_then(|options| options.timeout_ms),
         attempts: job.attempts,
         interruptions: job.interruptions,
         unclean_ends: 0,
-        snoozes: 0,
+        snoozes: options.as_ref().map_or(0, |options| options.snoozes),
         cancel_requested: job.cancel_requested,
-        key: None,
+        key: options.and_then(|options| options.key),
         history: attempts
             .map(|attempt| self::attempt(attempt, unknown.as_deref()))
             .collect(),

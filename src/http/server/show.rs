@@ -47,6 +47,7 @@ impl Host {
             attempts: record.attempts,
             interruptions: record.interruptions,
             cancel_requested: record.cancel_requested,
+            options: Some(options(&record)),
             progress: None,
             log: Vec::new(),
             history: record.history.iter().map(attempt).collect(),
@@ -99,6 +100,7 @@ pub(super) fn status(receipt: &Receipt, status: &Status) -> wire::Job {
         attempts: status.attempts(),
         interruptions: status.interruptions(),
         cancel_requested: status.is_cancel_requested(),
+        options: Some(options(&status.record)),
         progress: status
             .progress()
             .map(|(done, total)| wire::Progress { done, total }),
@@ -108,6 +110,16 @@ pub(super) fn status(receipt: &Receipt, status: &Status) -> wire::Job {
         output: None,
         bincode: None,
         failure: None,
+    }
+}
+
+fn options(record: &JobRecord) -> wire::Options {
+    wire::Options {
+        key: record.key.clone(),
+        max_attempts: record.max_attempts,
+        timeout_ms: record.timeout_ms,
+        snoozes: record.snoozes,
+        payload_bytes: u32::try_from(record.payload.length()).unwrap_or(u32::MAX),
     }
 }
 
@@ -128,6 +140,7 @@ pub(super) fn listed(job: &ListedJob) -> wire::Job {
         attempts: job.attempts(),
         interruptions: 0,
         cancel_requested: false,
+        options: None,
         progress: None,
         log: Vec::new(),
         history: Vec::new(),

@@ -172,6 +172,8 @@ fn is_same_status(here: &Status, there: &Status) {
             (status.priority(), status.created(), status.due()),
             (status.finished(), status.attempts(), status.interruptions()),
             (status.is_cancel_requested(), status.progress()),
+            (status.key().map(ToOwned::to_owned), status.max_attempts()),
+            (status.timeout(), status.snoozes(), status.payload_bytes()),
             (status.log().to_vec(), travelled(status.history())),
         )
     };
