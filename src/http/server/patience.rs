@@ -162,8 +162,7 @@ struct Sending {
 
 impl Sending {
     /// How long the client may still take, beyond the usual time of silence.
-    fn left(&mut self, time: Duration) -> Duration {
-        let now = Instant::now();
+    fn left(&mut self, time: Duration, now: Instant) -> Duration {
         let waited = now - *self.waits.get_or_insert(now);
         let more = Duration::from_secs(self.bytes / SLOWEST);
         time.saturating_add(more).saturating_sub(waited)
@@ -238,7 +237,7 @@ impl<T: Write + Unpin> Patient<T> {
             return Poll::Ready(written);
         }
         let time = self.limits.body_time;
-        let left = self.sending.left(time).min(time);
+        let left = self.sending.left(time, Instant::now()).min(time);
         ready!(self.writing.poll(WORKS, left, context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
@@ -370,68 +369,26 @@ impl<T: Read + Write + Unpin> Write for Patient<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
-
     use super::*;
-
-    /// Takes a byte now and then.
-    struct Slow {
-        takes: bool,
-    }
-
-    impl Write for Slow {
-        fn poll_write(
-            mut self: Pin<&mut Self>,
-            context: &mut Context<'_>,
-            _: &[u8],
-        ) -> Poll<io::Result<usize>> {
-            self.takes = !self.takes;
-            if self.takes {
-                return Poll::Ready(Ok(1));
-            }
-            context.waker().wake_by_ref();
-            Poll::Pending
-        }
-
-        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-    }
-
-    impl Read for Slow {
-        fn poll_read(
-            self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-            _: ReadBufCursor<'_>,
-        ) -> Poll<io::Result<()>> {
-            Poll::Pending
-        }
-    }
 
     #[test]
     fn who_takes_a_byte_of_its_answer_now_and_then_is_not_waited_for_for_ever() {
-        let runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = { runtime }.enable_time().build().unwrap();
-        let limits = Limits {
-            body_time: Duration::from_millis(20),
-            ..Limits::default()
-        };
-        let (_leaving, leaves) = watch::channel(Leaving::No);
-        let slow = Slow { takes: false };
-        let mut connection = Patient::new(slow, Stage::new(), limits, leaves);
-        let cause = runtime.block_on(async {
-            loop {
-                let write =
-                    |context: &mut Context<'_>| Pin::new(&mut connection).poll_write(context, b"x");
-                if let Err(cause) = poll_fn(write).await {
-                    break cause;
-                }
-            }
-        });
-        assert_eq!(cause.kind(), io::ErrorKind::TimedOut);
+        let (begin, second) = (Instant::now(), Duration::from_secs(1));
+        let mut sending = Sending::default();
+        assert_eq!(sending.left(30 * second, begin), 30 * second);
+        sending.bytes += 1;
+        assert_eq!(sending.left(30 * second, begin + 20 * second), 10 * second);
+        // A second more for what a slow line takes in one.
+        sending.bytes += 60 * SLOWEST;
+        assert_eq!(sending.left(30 * second, begin + 80 * second), 10 * second);
+        sending.bytes += 1;
+        assert_eq!(
+            sending.left(30 * second, begin + 91 * second),
+            Duration::ZERO
+        );
+        assert_eq!(
+            sending.left(Duration::MAX, begin + 91 * second),
+            Duration::MAX - 91 * second
+        );
     }
 }
