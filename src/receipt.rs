@@ -26,6 +26,8 @@ use crate::config::is_name;
 pub struct Receipt<J = AnyJob> {
     origin: Arc<Origin>,
     number: JobNumber,
+    /// Of the call that gave it, not of the job: no part of the text, nor of what makes two the same.
+    existing: bool,
     job: PhantomData<fn() -> J>,
 }
 
@@ -100,8 +102,34 @@ impl<J> Receipt<J> {
         Self {
             origin,
             number,
+            existing: false,
             job: PhantomData,
         }
+    }
+
+    /// As a call gave it that found the job there.
+    pub(crate) fn of_existing(self, existing: bool) -> Self {
+        Self { existing, ..self }
+    }
+
+    /// The call that gave this receipt has made no job: another one holds its
+    /// [key](crate::NewJob::key), and this is that one's receipt, or the job came twice in one batch.
+    /// [`Manager::status`](crate::Manager::status) tells what became of it, and
+    /// [`Manager::remove`](crate::Manager::remove) lets its key go. `false` in a receipt that came as text,
+    /// or from anything but a call that queues.
+    ///
+    /// ```
+    /// # use jobkeep::{Job, Manager, MemoryStore, NewJob};
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct Order { id: u64 }
+    /// # impl Job for Order { const NAME: &'static str = "order"; type Output = (); }
+    /// # let manager = Manager::builder(MemoryStore::new()).start()?;
+    /// let order = || NewJob::new(Order { id: 7 }).key("order/7");
+    /// assert!(!manager.enqueue(order())?.is_existing());
+    /// assert!(manager.enqueue(order())?.is_existing());
+    /// # Ok::<(), jobkeep::Error>(())
+    /// ```
+    pub fn is_existing(&self) -> bool {
+        self.existing
     }
 
     /// The name of the server that accepted the job: see
@@ -139,13 +167,13 @@ impl<J> Receipt<J> {
 
     /// The receipt without its claim about the job's type.
     pub fn untyped(&self) -> Receipt {
-        Receipt::new(Arc::clone(&self.origin), self.number)
+        Receipt::new(Arc::clone(&self.origin), self.number).of_existing(self.existing)
     }
 
     /// The receipt with a claim about the job's type, for one that came as text. Reading the job as
     /// another type is an error that names both.
     pub fn typed<K>(self) -> Receipt<K> {
-        Receipt::new(self.origin, self.number)
+        Receipt::new(self.origin, self.number).of_existing(self.existing)
     }
 }
 
@@ -222,7 +250,7 @@ impl<J> FromStr for Receipt<J> {
 
 impl<J> Clone for Receipt<J> {
     fn clone(&self) -> Self {
-        Self::new(Arc::clone(&self.origin), self.number)
+        Self::new(Arc::clone(&self.origin), self.number).of_existing(self.existing)
     }
 }
 

@@ -92,7 +92,8 @@ impl<J: Job> Submission<J> {
     pub fn wait(self) -> Result<Receipt<J>, Error> {
         let answer = match self.stage {
             Stage::Asked(shared, asked) => {
-                receipt(&shared, asked.wait(&Act::one::<J>(), &shared.inbox))
+                let first = asked.first();
+                receipt(&shared, first, asked.wait(&Act::one::<J>(), &shared.inbox))
             }
             Stage::Answered(answer) => answer,
         };
@@ -107,7 +108,7 @@ impl<J: Job> Future for Submission<J> {
         let answer = match &mut self.stage {
             Stage::Asked(shared, asked) => {
                 let numbers = ready!(asked.poll(&Act::one::<J>(), &shared.inbox, context.waker()));
-                receipt(shared, numbers)
+                receipt(shared, asked.first(), numbers)
             }
             Stage::Answered(answer) => answer.clone(),
         };
@@ -125,8 +126,12 @@ impl<J> fmt::Debug for Submission<J> {
     }
 }
 
-fn receipt(shared: &Shared, numbers: Result<Vec<JobNumber>, Error>) -> Result<Receipt, Error> {
-    first(shared.receipts(numbers?))
+fn receipt(
+    shared: &Shared,
+    own: JobNumber,
+    numbers: Result<Vec<JobNumber>, Error>,
+) -> Result<Receipt, Error> {
+    first(shared.receipts(own, numbers?))
 }
 
 /// What is done, as errors name it: written out where one does.
@@ -169,7 +174,10 @@ impl Shared {
         }
         let act = Act::of(&drafts);
         match self.leave(drafts, &act, when_full)? {
-            Left::Asked(asked) => Ok(self.receipts(asked.wait(&act, &self.inbox)?)),
+            Left::Asked(asked) => {
+                let own = asked.first();
+                Ok(self.receipts(own, asked.wait(&act, &self.inbox)?))
+            }
             Left::Accepted(receipts) => Ok(receipts),
         }
     }
@@ -205,8 +213,12 @@ impl Shared {
         draft.key.is_none() && durability == Durability::Buffered
     }
 
-    pub(crate) fn receipts(&self, numbers: Vec<JobNumber>) -> Vec<Receipt> {
-        let receipts = numbers.into_iter().map(|number| self.receipt_of(number));
+    /// `own` is the number that the first of them has if it is new, and so on.
+    pub(crate) fn receipts(&self, own: JobNumber, numbers: Vec<JobNumber>) -> Vec<Receipt> {
+        let receipts = numbers.into_iter().zip(own.0..).map(|(number, own)| {
+            let receipt = self.receipt_of(number);
+            receipt.of_existing(number.0 != own)
+        });
         receipts.collect()
     }
 }

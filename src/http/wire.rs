@@ -77,6 +77,9 @@ pub(super) struct NewJob {
     /// The idempotency key: of this job type, on the host that gets the request.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) key: Option<String>,
+    /// How long the key is held after the job's end, where that is less than the host says for all.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) key_retention_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) durability: Option<Durability>,
 }
@@ -136,6 +139,9 @@ pub(super) struct Accepted {
     pub(super) number: u64,
     /// What the acceptance survives.
     pub(super) durability: Durability,
+    /// Where the job stands that was there already, under its key: a state, `gone` or `unknown`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) existing: Option<String>,
 }
 
 /// Jobs that were accepted, in the order of the request.

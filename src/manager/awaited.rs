@@ -58,7 +58,8 @@ impl<T> fmt::Debug for Pending<T> {
 
 /// Jobs on their way into the store.
 pub(crate) enum Accepting {
-    Asked(Arc<Shared>, Pending<Vec<JobNumber>>),
+    /// With the number that the first of them has if it is new.
+    Asked(Arc<Shared>, JobNumber, Pending<Vec<JobNumber>>),
     Answered(Result<Vec<Receipt>, Error>),
 }
 
@@ -67,9 +68,9 @@ impl Future for Accepting {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut *self {
-            Self::Asked(shared, asked) => {
+            Self::Asked(shared, own, asked) => {
                 let numbers = ready!(Pin::new(asked).poll(context));
-                Poll::Ready(numbers.map(|numbers| shared.receipts(numbers)))
+                Poll::Ready(numbers.map(|numbers| shared.receipts(*own, numbers)))
             }
             Self::Answered(answer) => Poll::Ready(answer.clone()),
         }
@@ -292,12 +293,12 @@ impl Shared {
         act: String,
         asked: Asked<Vec<JobNumber>>,
     ) -> Accepting {
-        let shared = Arc::clone(self);
+        let (shared, own) = (Arc::clone(self), asked.first());
         let pending = Pending(Ok(Awaited {
             shared: Arc::clone(self),
             act,
             asked,
         }));
-        Accepting::Asked(shared, pending)
+        Accepting::Asked(shared, own, pending)
     }
 }

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::task::{Poll, Waker};
 
+use jobkeep_store::JobNumber;
+
 use super::bell::Bell;
 use super::command::Reply;
 use super::inbox::Inbox;
@@ -19,17 +21,24 @@ use crate::sync::Arc;
 pub(crate) struct Asked<T> {
     reply: Reply<T>,
     bell: Arc<Bell>,
+    /// The number of the first job that it brings, if it is new.
+    first: JobNumber,
     /// Of the future's waker in the bell.
     seat: Option<u64>,
 }
 
 impl<T> Asked<T> {
-    pub(super) fn new(reply: Reply<T>, bell: Arc<Bell>) -> Self {
+    pub(super) fn new(reply: Reply<T>, bell: Arc<Bell>, first: JobNumber) -> Self {
         Self {
             reply,
             bell,
+            first,
             seat: None,
         }
+    }
+
+    pub(crate) fn first(&self) -> JobNumber {
+        self.first
     }
 
     /// Blocks until there is an answer. `act` names the call in errors.

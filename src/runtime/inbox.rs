@@ -151,8 +151,8 @@ impl Inbox {
         command: impl FnOnce(Reply<T>) -> Command,
     ) -> Result<Asked<T>, Error> {
         let reply = Reply::new();
-        let (bell, _) = self.push(act, command(reply.clone()), when_full, Haste::Now)?;
-        Ok(Asked::new(reply, bell))
+        let (bell, first) = self.push(act, command(reply.clone()), when_full, Haste::Now)?;
+        Ok(Asked::new(reply, bell, first))
     }
 
     /// Leaves jobs whose acceptance nobody waits for, and returns the number of the first.

@@ -301,6 +301,7 @@ behaviours! {
         a_status_tells_where_a_job_stands;
     uniqueness:
         the_same_key_gives_the_same_receipt_and_writes_nothing
+        who_queues_learns_whether_the_job_was_there
         a_key_with_another_payload_is_refused_and_names_the_job
         keys_are_exact_within_one_batch
         a_conflict_within_a_batch_refuses_all_of_it

@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use jobkeep::testing::ManualClock;
 use jobkeep::{
-    Builder, Codec, Enqueue, Job, Manager, NewJob, Policy, Queue, QueueStore, Retention, verify,
+    Builder, Codec, Enqueue, Job, Manager, NewJob, Policy, Queue, QueueStore, Receipt, Retention,
+    StateKind, verify,
 };
 use jobkeep_store::conformance::Operation;
 use jobkeep_store::{Key, Space};
@@ -523,6 +524,41 @@ pub(crate) fn a_job_may_let_its_key_go_with_its_end(place: &dyn Place) {
     settled(&manager);
     manager.shutdown(PATIENCE).unwrap();
     assert_eq!(rows(place, Space::Unique), 0);
+}
+
+pub(crate) fn who_queues_learns_whether_the_job_was_there(place: &dyn Place) {
+    let manager = idle(place);
+    let is_there = |key: &str| manager.enqueue(keyed("a", key)).unwrap().is_existing();
+    assert!(!is_there("k"));
+    assert!(is_there("k"));
+    assert!(manager.try_enqueue(keyed("a", "k")).unwrap().is_existing());
+    assert!(
+        !manager
+            .submit(keyed("a", "l"))
+            .wait()
+            .unwrap()
+            .is_existing()
+    );
+    let submitted = manager.submit(keyed("a", "l")).wait().unwrap();
+    assert!(submitted.is_existing() && submitted.untyped().is_existing());
+    let text = submitted.to_string().parse::<Receipt<Work>>().unwrap();
+    assert_eq!((&text, text.is_existing()), (&submitted, false));
+    let batch = ["m", "k", "m"].map(|key| keyed("a", key));
+    let batch = manager.enqueue_all(batch).unwrap();
+    let batch: Vec<_> = batch.iter().map(Receipt::is_existing).collect();
+    assert_eq!(batch, [false, true, true]);
+    let queue: &dyn Enqueue = &manager;
+    assert!(queue.enqueue(keyed("a", "m")).unwrap().is_existing());
+    assert!(!queue.enqueue(work("without a key")).unwrap().is_existing());
+    // What became of it, its status tells; and its key can be had again.
+    let cancelled = manager.enqueue(keyed("a", "k")).unwrap();
+    manager.cancel(&cancelled).unwrap();
+    let again = manager.enqueue(keyed("a", "k")).unwrap();
+    assert!(again.is_existing());
+    let state = manager.status(&again).unwrap().state();
+    assert_eq!(state, StateKind::Cancelled);
+    manager.remove(&again).unwrap();
+    assert!(!is_there("k"));
 }
 
 /// How many rows a space of the closed store has.

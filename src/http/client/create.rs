@@ -21,9 +21,11 @@ impl Inner {
         }
         let act = act(&drafts);
         let line = self.pools.route(&act, &drafts)?;
+        let keyed = drafts.iter().map(|draft| draft.key.is_some()).collect();
         let is_unique = give_keys(&act, &mut drafts)?;
         let creation = Creation {
             count: drafts.len(),
+            keyed,
             body: body(&act, &drafts)?,
         };
         drop(drafts);
@@ -68,7 +70,7 @@ impl Inner {
             ..Request::new(Method::POST, address.join(path))
         })?;
         match answer.status {
-            201 | 202 => receipts(&answer, creation.count).map_err(Refused::garbled),
+            200..=202 => receipts(&answer, creation).map_err(Refused::garbled),
             _ => Err(Refused::from(&answer)),
         }
     }
@@ -77,6 +79,8 @@ impl Inner {
 /// What is sent.
 struct Creation {
     count: usize,
+    /// Which of the jobs have a key of the application's.
+    keyed: Vec<bool>,
     body: Vec<u8>,
 }
 
@@ -196,6 +200,7 @@ fn wire_job(act: &str, draft: &Draft) -> Result<wire::NewJob, Error> {
         }),
         timeout_ms: draft.timeout_ms,
         key: draft.key.clone(),
+        key_retention_ms: draft.key_retention_ms,
         durability: draft.durability,
     })
 }
@@ -206,7 +211,8 @@ fn raw(bytes: &[u8]) -> Option<Box<RawValue>> {
 }
 
 /// The receipts, one a job; or what is wrong with the answer.
-fn receipts(answer: &Answer, count: usize) -> Result<Vec<Receipt>, String> {
+fn receipts(answer: &Answer, creation: &Creation) -> Result<Vec<Receipt>, String> {
+    let count = creation.count;
     let accepted = if count == 1 {
         vec![answer.json::<wire::Accepted>()?]
     } else {
@@ -218,13 +224,17 @@ fn receipts(answer: &Answer, count: usize) -> Result<Vec<Receipt>, String> {
             "its answer holds {given} receipts for {count} jobs"
         ));
     }
-    let receipts = accepted.iter().map(|accepted| {
-        let receipt = accepted.receipt.parse::<Receipt>();
-        let receipt = receipt.map_err(|_| "its answer holds something that is no receipt")?;
-        if receipt.server() != accepted.server || receipt.number().0 != accepted.number {
-            return Err("its answer holds a receipt of another server or job".to_owned());
-        }
-        Ok(receipt)
-    });
+    let receipts = accepted
+        .iter()
+        .zip(&creation.keyed)
+        .map(|(accepted, is_keyed)| {
+            let receipt = accepted.receipt.parse::<Receipt>();
+            let receipt = receipt.map_err(|_| "its answer holds something that is no receipt")?;
+            if receipt.server() != accepted.server || receipt.number().0 != accepted.number {
+                return Err("its answer holds a receipt of another server or job".to_owned());
+            }
+            // Under a key of the client's own, an earlier try of this call has made it.
+            Ok(receipt.of_existing(*is_keyed && accepted.existing.is_some()))
+        });
     receipts.collect()
 }

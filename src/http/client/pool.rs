@@ -219,3 +219,33 @@ fn twice<'a>(what: &str, names: impl Iterator<Item = &'a String>, faults: &mut V
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+
+    use super::{Pool, Pools};
+    use crate::{Job, NewJob};
+
+    #[derive(Serialize, Deserialize)]
+    struct Purchase;
+
+    impl Job for Purchase {
+        const NAME: &'static str = "purchase";
+        const ALIASES: &'static [&'static str] = &["order"];
+        type Output = ();
+    }
+
+    #[test]
+    fn a_pool_of_an_old_name_takes_the_jobs_of_the_new_one() {
+        for (name, position) in [("purchase", 1), ("order", 1), ("other", 0)] {
+            let mut faults = Vec::new();
+            let pool = Pool::new("http://127.0.0.1:2").job(name);
+            let pools = Pools::read(Pool::new("http://127.0.0.1:1"), vec![pool], &mut faults);
+            assert!(faults.is_empty());
+            let draft = NewJob::new(Purchase).draft().unwrap();
+            let taken = pools.of(&draft).unwrap_or_default();
+            assert_eq!(taken, position, "{name}");
+        }
+    }
+}

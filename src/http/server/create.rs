@@ -38,7 +38,8 @@ pub(super) async fn one(
     let Some(receipt) = receipts.first() else {
         return Err(Refusal::new(Code::Internal, "no receipt came back"));
     };
-    Ok(json(status(&receipts), &accepted(receipt)))
+    let existing = host.existing(receipt).await;
+    Ok(json(status(&receipts), &accepted(receipt, existing)))
 }
 
 /// `POST /v1/batches`
@@ -57,29 +58,38 @@ pub(super) async fn batch(
     });
     let (drafts, _room) = drafts.await?;
     let receipts = host.accept(drafts).await?;
+    let mut existing = Vec::with_capacity(receipts.len());
+    for receipt in &receipts {
+        existing.push(host.existing(receipt).await);
+    }
     let told = move || {
-        let jobs = receipts.iter().map(accepted).collect();
+        let jobs = receipts.iter().zip(existing);
+        let jobs = jobs.map(|(receipt, existing)| accepted(receipt, existing));
+        let jobs = jobs.collect();
         json(status(&receipts), &wire::AcceptedAll { jobs })
     };
     Ok(host.told(told).await)
 }
 
-/// Only what is durable was created.
+/// Only what is durable was created, and what was not there before.
 fn status(receipts: &[Receipt]) -> StatusCode {
     let is_buffered = |receipt: &Receipt| receipt.durability() == Durability::Buffered;
     if receipts.iter().any(is_buffered) {
         StatusCode::ACCEPTED
+    } else if !receipts.is_empty() && receipts.iter().all(Receipt::is_existing) {
+        StatusCode::OK
     } else {
         StatusCode::CREATED
     }
 }
 
-fn accepted(receipt: &Receipt) -> wire::Accepted {
+fn accepted(receipt: &Receipt, existing: Option<String>) -> wire::Accepted {
     wire::Accepted {
         receipt: receipt.to_string(),
         server: receipt.server().into(),
         number: receipt.number().0,
         durability: receipt.durability(),
+        existing,
     }
 }
 
@@ -96,6 +106,19 @@ impl Host {
         let now = self.manager.shared().clock.now().steady;
         token.spend(drafts.len(), self.limits.rate, now)?;
         Ok((drafts, room))
+    }
+
+    /// Where the job stands, if it was there already.
+    async fn existing(&self, receipt: &Receipt) -> Option<String> {
+        if !receipt.is_existing() {
+            return None;
+        }
+        let status = self.manager.status_async(receipt).await;
+        Some(match status {
+            Ok(status) => status.state().as_str().into(),
+            Err(error) if error.is_pruned() => "gone".into(),
+            Err(_) => "unknown".into(),
+        })
     }
 
     async fn accept(&self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, Refusal> {
@@ -199,6 +222,7 @@ fn settle(mut draft: Draft, job: wire::NewJob) -> Result<Draft, Refusal> {
         draft.backoff = jobkeep_store::Backoff { base_ms, cap_ms };
     }
     draft.timeout_ms = job.timeout_ms.or(draft.timeout_ms);
+    draft.key_retention_ms = job.key_retention_ms.or(draft.key_retention_ms);
     draft.durability = job.durability;
     Ok(draft)
 }

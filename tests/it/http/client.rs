@@ -245,7 +245,11 @@ fn options_travel_with_the_job() {
     let client = client(&serving);
     let job = || NewJob::new(echo("a")).queue("images").key("one");
     let first = client.enqueue(job().priority(Priority::High)).unwrap();
-    assert_eq!(client.enqueue(job()).unwrap(), first);
+    assert!(!first.is_existing());
+    let again = client.enqueue(job()).unwrap();
+    assert_eq!((&again, again.is_existing()), (&first, true));
+    let all = client.enqueue_all([job(), job().key("other")]).unwrap();
+    assert_eq!([true, false], [0, 1].map(|n| all[n].is_existing()));
     let status = manager.status(&first).unwrap();
     assert_eq!(
         (status.queue(), status.priority()),

@@ -80,7 +80,7 @@ fn an_acceptance_that_cannot_be_read_may_be_one_all_the_same() {
         ),
         (
             answer(200, html, "<html>"),
-            "the answer was 200: not a host's answer",
+            "its answer 200 is not of this protocol",
         ),
         (
             answer(204, "", ""),

@@ -1,3 +1,6 @@
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use jobkeep::{Job, Manager, Receipt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -85,7 +88,30 @@ fn a_repeated_key_makes_one_job_and_another_payload_is_told_of_the_first() {
         post(serving.address(), "/v1/jobs", &body.to_string())
     };
     let first = create("a");
-    assert_eq!(create("a").body["receipt"], first.body["receipt"]);
+    assert_eq!((first.status, &first.body["existing"]), (201, &json!(null)));
+    manager.wait(&receipt(&first.body), PATIENCE).unwrap();
+    let again = create("a");
+    assert_eq!(again.body["receipt"], first.body["receipt"]);
+    assert_eq!(
+        (again.status, &again.body["existing"]),
+        (200, &json!("succeeded"))
+    );
+    let batch = |jobs: &[&str]| {
+        let jobs = jobs
+            .iter()
+            .map(|key| json!({"name": "echo", "payload": {"text": "a"}, "key": key}));
+        let body = json!({"jobs": jobs.collect::<Vec<_>>()});
+        post(serving.address(), "/v1/batches", &body.to_string())
+    };
+    let all_there = batch(&["k", "k"]);
+    assert_eq!(all_there.status, 200, "{all_there:?}");
+    let one_new = batch(&["k", "l", "l"]);
+    assert_eq!(one_new.status, 201, "{one_new:?}");
+    let jobs = one_new.body["jobs"].as_array().unwrap();
+    assert_eq!(jobs[0]["existing"], "succeeded");
+    assert_eq!(jobs[1]["existing"], json!(null));
+    assert_eq!(jobs[2]["receipt"], jobs[1]["receipt"]);
+    assert!(jobs[2]["existing"].is_string());
     let conflict = create("b");
     assert_eq!(
         (conflict.status, &conflict.body["code"]),
@@ -93,6 +119,60 @@ fn a_repeated_key_makes_one_job_and_another_payload_is_told_of_the_first() {
     );
     assert_eq!(conflict.body["job"], 1);
     let _: Manager = manager;
+}
+
+#[derive(Serialize, Deserialize)]
+struct Letter {
+    vars: HashMap<String, u32>,
+    /// Another one each time that it is decoded.
+    #[serde(default = "another")]
+    stamp: u64,
+}
+
+fn another() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed)
+}
+
+impl Job for Letter {
+    const NAME: &'static str = "letter";
+    const ALIASES: &'static [&'static str] = &["mail"];
+    const REMOTE: bool = false;
+    type Output = ();
+}
+
+#[test]
+fn the_same_request_makes_one_job_under_whichever_name_of_its_type() {
+    let manager = builder().handle::<Letter>(|_, _| Ok(())).start().unwrap();
+    // An old name of the type allows it as well.
+    let host = started(&manager, |server| server.allow("mail"));
+    let create = |name: &str, vars: &str| {
+        let body = format!(r#"{{"name":"{name}","payload":{{"vars":{vars}}},"key":"k"}}"#);
+        post(host.serving.address(), "/v1/jobs", &body)
+    };
+    let vars = r#"{"a":1,"b":2,"c":3,"d":4,"e":5,"f":6}"#;
+    let first = create("letter", vars);
+    assert_eq!(first.status, 201, "{first:?}");
+    for name in ["letter", "mail", "letter"] {
+        let again = create(name, vars);
+        assert_eq!(again.status, 200, "{again:?}");
+        assert_eq!(again.body["receipt"], first.body["receipt"]);
+    }
+    assert_eq!(create("mail", "{}").status, 409);
+}
+
+#[test]
+fn a_key_may_be_let_go_with_the_end_over_http_too() {
+    let (manager, serving) = host();
+    let body = r#"{"name":"echo","payload":{"text":"a"},"key":"k","key_retention_ms":0}"#;
+    for number in 1..3 {
+        let created = post(serving.address(), "/v1/jobs", body);
+        assert_eq!(
+            (created.status, &created.body["number"]),
+            (201, &json!(number))
+        );
+        manager.wait(&receipt(&created.body), PATIENCE).unwrap();
+    }
 }
 
 #[test]
