@@ -16,7 +16,7 @@ use crate::runtime::{
     self, Command, Health, Recovery, Shared, Shutdown, StillRunning, Stuck, WhenFull,
 };
 use crate::sync::{Arc, Weak};
-use crate::{Batch, Builder, Draft, Enqueue, Error, IntoNewJob, Job, Receipt};
+use crate::{Batch, Builder, Codec, Draft, Enqueue, Error, IntoNewJob, Job, Receipt};
 
 /// Queues jobs and runs them, on thread pools inside this process.
 ///
@@ -257,6 +257,37 @@ impl Manager {
     pub fn amend<J: Job>(&self, receipt: &Receipt<J>, job: &J) -> Result<(), Error> {
         let number = self.shared().check(receipt)?;
         let amendment = self.shared().encode_amendment(number, job)?;
+        self.ask(number, "amend", |reply| Command::Amend {
+            number,
+            amendment,
+            reply,
+        })
+    }
+
+    /// The same for an operator who has the payload as JSON, and a receipt of whatever type, as
+    /// [`jobs`](Self::jobs) gives it: it is decoded as the type that is registered under the job's name, and
+    /// encoded as that asks.
+    ///
+    /// # Durability
+    /// As [`amend`](Self::amend).
+    ///
+    /// # Errors
+    /// As [`amend`](Self::amend); where no type is registered under the job's name, or it does not take the
+    /// payload, [`Error::is_codec`].
+    pub fn amend_json<J>(&self, receipt: &Receipt<J>, json: &str) -> Result<(), Error> {
+        let number = self.shared().check(receipt)?;
+        let name = self.status(receipt)?.name().to_owned();
+        let refused = |cause: String| Error::codec(format_args!("amend job {number}"), cause);
+        let handler = self.shared().registry.handler(&name);
+        let handler =
+            handler.ok_or_else(|| refused(format!("no handler is registered for `{name}`")))?;
+        let drafted = runtime::catch(|| handler.draft(Codec::Json, json.as_bytes(), None));
+        let thrown = |_| Err("the type's own decoder panics over it".into());
+        let draft = drafted.unwrap_or_else(thrown).map_err(refused)?;
+        let Draft { codec, payload, .. } = draft;
+        let amendment = self
+            .shared()
+            .amendment(number, vec![name], codec, payload)?;
         self.ask(number, "amend", |reply| Command::Amend {
             number,
             amendment,

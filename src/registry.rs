@@ -7,9 +7,7 @@ use std::marker::PhantomData;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::sync::Arc;
-use crate::{Codec, Context, Job, JobError, payload};
-#[cfg(feature = "http-server")]
-use crate::{Draft, NewJob};
+use crate::{Codec, Context, Draft, Job, JobError, NewJob, payload};
 
 /// Runs jobs of one type from their bytes.
 pub(crate) trait Handler: Send + Sync {
@@ -20,9 +18,8 @@ pub(crate) trait Handler: Send + Sync {
     #[cfg(any(feature = "http-server", test))]
     fn is_remote(&self) -> bool;
 
-    /// A job that came over the wire: decoded as the type, and with the type's policy. Panics where the
-    /// type's `Deserialize` does.
-    #[cfg(feature = "http-server")]
+    /// A job that came as bytes, over the wire or from an operator: decoded as the type, and with the type's
+    /// policy. Panics where the type's `Deserialize` does.
     fn draft(&self, codec: Codec, payload: &[u8], key: Option<&str>) -> Result<Draft, String>;
 
     /// Payload and output as JSON, whatever their codec is. Panics where one of the types' own code does.
@@ -80,7 +77,6 @@ where
         J::REMOTE
     }
 
-    #[cfg(feature = "http-server")]
     fn draft(&self, codec: Codec, payload: &[u8], key: Option<&str>) -> Result<Draft, String> {
         if codec != Codec::Json && codec != J::CODEC {
             return Err(format!("jobs `{}` are not encoded as {codec:?}", J::NAME));

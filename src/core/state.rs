@@ -289,14 +289,18 @@ pub(crate) fn release(record: &mut JobRecord) -> Result<(), IllegalEdge> {
     Ok(())
 }
 
-/// Somebody gives a job that no worker has another payload. One that is parked is to run with it.
+/// Somebody gives a job that no worker has another payload. One that is parked is to run with it; a suspect
+/// that waits stays one.
 pub(crate) fn amend(record: &mut JobRecord) -> Result<(), IllegalEdge> {
+    let from = record.state.kind();
     let to = match record.state {
         State::Scheduled { .. } => record.state.clone(),
         _ => State::Ready,
     };
     go(record, Edge::Amend, to)?;
-    record.unclean_ends = 0;
+    if from == StateKind::Parked {
+        record.unclean_ends = 0;
+    }
     Ok(())
 }
 

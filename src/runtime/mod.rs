@@ -57,7 +57,6 @@ pub(crate) use inbox::WhenFull;
 #[cfg(feature = "testing")]
 pub(crate) use lent::run_next;
 pub use living::Stuck;
-#[cfg(feature = "http-server")]
 pub(crate) use panics::catch;
 pub(crate) use panics::is_own_thread;
 pub(crate) use pause::{Rest, Rested};

@@ -360,6 +360,7 @@ behaviours! {
         what_is_not_known_here_is_not_retried
         a_job_that_could_not_be_read_is_read_again_by_a_retry
         an_undecodable_job_gets_another_payload_and_runs
+        an_operator_amends_a_listed_job_by_json
         a_job_that_waits_gets_another_payload_and_keeps_its_place
         only_a_payload_of_the_jobs_own_type_is_taken
         an_amended_job_is_encoded_as_its_type_is_today

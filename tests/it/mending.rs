@@ -246,6 +246,38 @@ pub(crate) fn an_undecodable_job_gets_another_payload_and_runs(place: &dyn Place
     crate::verifying::is_sound(place);
 }
 
+pub(crate) fn an_operator_amends_a_listed_job_by_json(place: &dyn Place) {
+    let manager = reshaped(one_worker(place)).start().unwrap();
+    let receipt = manager.enqueue(work("a")).unwrap();
+    let unknown = manager.enqueue(Other { amount: 1 }).unwrap();
+    assert!(manager.wait(&receipt, PATIENCE).unwrap_err().is_parked());
+    let page = manager.jobs(StateKind::Parked, None, 10).unwrap();
+    let listed = page.jobs()[0].receipt();
+    for (json, why) in [
+        (r#"{"label":"b","runs":0}"#, "missing field `lines`"),
+        ("{", "EOF while parsing"),
+    ] {
+        let error = manager.amend_json(listed, json).unwrap_err();
+        assert!(error.is_codec(), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with(&format!("amend job 1: {why}")),
+            "{error}"
+        );
+    }
+    manager.amend_json(listed, r#"{"lines":[1,2,3]}"#).unwrap();
+    let receipt = receipt.untyped().typed::<Reshaped>();
+    let done = manager.wait(&receipt, PATIENCE).unwrap();
+    assert_eq!(done.into_output().unwrap(), 3);
+    let error = manager.amend_json(&unknown, "1").unwrap_err();
+    let expected = "amend job 2: no handler is registered for `other`";
+    assert_eq!(
+        (error.is_codec(), error.to_string().as_str()),
+        (true, expected)
+    );
+}
+
 pub(crate) fn a_job_that_waits_gets_another_payload_and_keeps_its_place(place: &dyn Place) {
     let (door, clock) = (Door::new(), ManualClock::new());
     let manager = through(one_worker(place), &door)
