@@ -362,7 +362,7 @@ impl Model {
             return Ok(());
         }
         // One that was asked to be cancelled may be asked again.
-        let mut asked = [Op::Cancel, Op::Amend].into_iter();
+        let mut asked = [Op::Amend, Op::Cancel].into_iter();
         if asked.any(|op| self.take_op(number, op)) {
             return Ok(());
         }
