@@ -80,7 +80,8 @@ pub(crate) fn a_job_that_outlasts_its_time_out_fails_and_its_late_end_counts_for
 pub(crate) fn a_job_does_not_overrun_while_its_process_is_stopped(place: &dyn Place) {
     let (clock, door) = (ManualClock::new(), Door::new());
     let manager = through(builder(place, 2, &clock), &door).start().unwrap();
-    let receipts = manager.enqueue_all(["a", "b"].map(limited)).unwrap();
+    let jobs = ["a", "b"].map(|label| limited(label).attempts(1));
+    let receipts = manager.enqueue_all(jobs).unwrap();
     for receipt in &receipts {
         door.arrived();
         until(&manager, receipt, StateKind::Running);
