@@ -434,6 +434,9 @@ fn where_connections_are_short_nobody_keeps_one() {
     ));
     assert!(said.starts_with("HTTP/1.1 200"), "{said}");
     drop(held);
+    while told.serving.connections() > 0 {
+        std::thread::yield_now();
+    }
     nothing_happened(&manager, &told);
 }
 
