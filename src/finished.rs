@@ -450,6 +450,7 @@ impl fmt::Debug for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Status")
             .field("state", &self.state)
+            .field("due", &self.due)
             .field("parked", &self.parked)
             .field("record", &self.record)
             .field("progress", &self.progress)
