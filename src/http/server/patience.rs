@@ -388,7 +388,7 @@ mod tests {
         );
         assert_eq!(
             sending.left(Duration::MAX, begin + 91 * second),
-            Duration::MAX - 91 * second
+            Duration::MAX.saturating_sub(91 * second)
         );
     }
 }
