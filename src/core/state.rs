@@ -29,8 +29,9 @@ pub(crate) enum Edge {
     Amend,
 }
 
-/// From which states an edge leads, and where to. `Scheduled` falls due without a write, so a
-/// claim may find it stored.
+/// From which states an edge leads, and where to. `Scheduled` falls due without a write, and what a parked
+/// job lacked is found at a start without one, so a claim may find both stored. ARCHITECTURE.md shows the
+/// same table, and a test compares them.
 const EDGES: [(Edge, &[StateKind], StateKind); 16] = {
     use StateKind::{Cancelled, Failed, Parked, Ready, Running, Scheduled, Succeeded};
     [
@@ -54,16 +55,11 @@ const EDGES: [(Edge, &[StateKind], StateKind); 16] = {
 };
 
 impl Edge {
-    fn leads_from(self, state: StateKind) -> bool {
-        EDGES
-            .iter()
-            .any(|(edge, from, _)| *edge == self && from.contains(&state))
-    }
-
-    fn leads_to(self, state: StateKind) -> bool {
-        EDGES
-            .iter()
-            .any(|(edge, _, to)| *edge == self && *to == state)
+    /// One row of the table holds all three.
+    fn leads(self, from: StateKind, to: StateKind) -> bool {
+        EDGES.iter().any(|(edge, sources, target)| {
+            *edge == self && sources.contains(&from) && *target == to
+        })
     }
 }
 
@@ -85,23 +81,19 @@ impl fmt::Display for IllegalEdge {
     }
 }
 
-/// Moves the record along the edge, or says why that is no way.
-fn go(record: &mut JobRecord, edge: Edge, to: State) -> Result<(), IllegalEdge> {
-    let (from, target) = (record.state.kind(), to.kind());
-    if !edge.leads_from(from) || !edge.leads_to(target) {
-        return Err(IllegalEdge {
-            edge,
-            from,
-            to: target,
-        });
+/// Moves a state along the edge, or says why that is no way.
+fn go(state: &mut State, edge: Edge, target: State) -> Result<(), IllegalEdge> {
+    let (from, to) = (state.kind(), target.kind());
+    if !edge.leads(from, to) {
+        return Err(IllegalEdge { edge, from, to });
     }
-    record.state = to;
+    *state = target;
     Ok(())
 }
 
 /// A worker takes the job. Nothing is written: the claim stands in the in-flight record.
 pub(crate) fn claim(record: &mut JobRecord) -> Result<(), IllegalEdge> {
-    go(record, Edge::Claim, State::Running)
+    go(&mut record.state, Edge::Claim, State::Running)
 }
 
 /// The process died or shut down while the job was in flight: not the job's error, no attempt spent.
@@ -112,7 +104,7 @@ pub(crate) fn interrupt(
     due: Option<Timestamp>,
 ) -> Result<(), IllegalEdge> {
     let to = due.map_or(State::Ready, delayed);
-    go(record, Edge::Interrupt, to)?;
+    go(&mut record.state, Edge::Interrupt, to)?;
     record.order = due.unwrap_or(record.order);
     note(record, interruption);
     record.lost_until = due;
@@ -126,7 +118,7 @@ pub(crate) fn park_crashing(
     interruption: Interruption,
 ) -> Result<(), IllegalEdge> {
     let reason = ParkReason::Crashing(interruption.unclean_ends);
-    go(record, Edge::Park, State::Parked(reason))?;
+    go(&mut record.state, Edge::Park, State::Parked(reason))?;
     note(record, interruption);
     Ok(())
 }
@@ -170,7 +162,7 @@ fn note(record: &mut JobRecord, interruption: Interruption) {
 
 /// The attempt returned the job's output.
 pub(crate) fn succeed(record: &mut JobRecord, attempt: Attempt) -> Result<(), IllegalEdge> {
-    go(record, Edge::Succeed, State::Succeeded)?;
+    go(&mut record.state, Edge::Succeed, State::Succeeded)?;
     finish(record, attempt.ended);
     spend(record, attempt);
     Ok(())
@@ -182,7 +174,7 @@ pub(crate) fn fail(
     kind: FailureKind,
     attempt: Attempt,
 ) -> Result<(), IllegalEdge> {
-    go(record, Edge::Fail, State::Failed(kind))?;
+    go(&mut record.state, Edge::Fail, State::Failed(kind))?;
     finish(record, attempt.ended);
     spend(record, attempt);
     Ok(())
@@ -194,7 +186,7 @@ pub(crate) fn retry(
     due: Timestamp,
     attempt: Attempt,
 ) -> Result<(), IllegalEdge> {
-    go(record, Edge::Retry, delayed(due))?;
+    go(&mut record.state, Edge::Retry, delayed(due))?;
     record.order = due;
     spend(record, attempt);
     Ok(())
@@ -206,7 +198,7 @@ pub(crate) fn snooze(
     due: Timestamp,
     attempt: Attempt,
 ) -> Result<(), IllegalEdge> {
-    go(record, Edge::Snooze, delayed(due))?;
+    go(&mut record.state, Edge::Snooze, delayed(due))?;
     record.order = due;
     record.snoozes = record.snoozes.saturating_add(1);
     record.unclean_ends = 0;
@@ -220,7 +212,7 @@ pub(crate) fn put_off(
     due: Timestamp,
     mut attempt: Attempt,
 ) -> Result<(), IllegalEdge> {
-    go(record, Edge::PutOff, delayed(due))?;
+    go(&mut record.state, Edge::PutOff, delayed(due))?;
     record.order = due;
     record.unclean_ends = 0;
     // An outage of many refusals would fill the history with them.
@@ -238,7 +230,7 @@ pub(crate) fn park(
     reason: ParkReason,
     attempt: Attempt,
 ) -> Result<(), IllegalEdge> {
-    go(record, Edge::Park, State::Parked(reason))?;
+    go(&mut record.state, Edge::Park, State::Parked(reason))?;
     record.unclean_ends = 0;
     // Parked again at every start for the same reason, it would fill its history with that.
     if record
@@ -253,7 +245,7 @@ pub(crate) fn park(
 
 /// The job cancelled itself in this attempt, or ended it after somebody had asked to cancel it.
 pub(crate) fn cancel_running(record: &mut JobRecord, attempt: Attempt) -> Result<(), IllegalEdge> {
-    go(record, Edge::Cancel, State::Cancelled)?;
+    go(&mut record.state, Edge::Cancel, State::Cancelled)?;
     finish(record, attempt.ended);
     spend(record, attempt);
     Ok(())
@@ -261,7 +253,7 @@ pub(crate) fn cancel_running(record: &mut JobRecord, attempt: Attempt) -> Result
 
 /// Somebody cancelled the job while it waited.
 pub(crate) fn cancel(record: &mut JobRecord, at: Timestamp) -> Result<(), IllegalEdge> {
-    go(record, Edge::Cancel, State::Cancelled)?;
+    go(&mut record.state, Edge::Cancel, State::Cancelled)?;
     finish(record, at);
     Ok(())
 }
@@ -273,7 +265,11 @@ pub(crate) fn revive(
     order: Timestamp,
     due: Option<Timestamp>,
 ) -> Result<(), IllegalEdge> {
-    go(record, Edge::Revive, due.map_or(State::Ready, delayed))?;
+    go(
+        &mut record.state,
+        Edge::Revive,
+        due.map_or(State::Ready, delayed),
+    )?;
     record.finished = None;
     record.output = None;
     record.attempts = 0;
@@ -284,7 +280,7 @@ pub(crate) fn revive(
 
 /// Somebody wants a parked job run.
 pub(crate) fn release(record: &mut JobRecord) -> Result<(), IllegalEdge> {
-    go(record, Edge::Release, State::Ready)?;
+    go(&mut record.state, Edge::Release, State::Ready)?;
     record.unclean_ends = 0;
     Ok(())
 }
@@ -297,7 +293,7 @@ pub(crate) fn amend(record: &mut JobRecord) -> Result<(), IllegalEdge> {
         State::Scheduled { .. } => record.state.clone(),
         _ => State::Ready,
     };
-    go(record, Edge::Amend, to)?;
+    go(&mut record.state, Edge::Amend, to)?;
     if from == StateKind::Parked {
         record.unclean_ends = 0;
     }
@@ -350,4 +346,116 @@ fn spends_nothing(end: &AttemptEnd) -> bool {
             | AttemptEnd::NotStarted(_)
             | AttemptEnd::Undecodable(_)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const ALL: [Edge; 12] = [
+        Edge::Claim,
+        Edge::Interrupt,
+        Edge::Succeed,
+        Edge::Fail,
+        Edge::Retry,
+        Edge::Snooze,
+        Edge::PutOff,
+        Edge::Park,
+        Edge::Cancel,
+        Edge::Revive,
+        Edge::Release,
+        Edge::Amend,
+    ];
+
+    fn states() -> [State; 7] {
+        [
+            delayed(Timestamp(1)),
+            State::Ready,
+            State::Running,
+            State::Parked(ParkReason::UnknownName),
+            State::Succeeded,
+            State::Failed(FailureKind::Error),
+            State::Cancelled,
+        ]
+    }
+
+    /// The words between commas, without what stands in brackets.
+    fn words(cell: &str) -> Vec<String> {
+        let mut depth = 0_usize;
+        let plain = cell.chars().filter(|&letter| {
+            depth += usize::from(letter == '(');
+            let outside = depth == 0;
+            depth -= usize::from(letter == ')');
+            outside
+        });
+        let plain: String = plain.collect();
+        plain
+            .split(',')
+            .map(|word| word.trim().to_owned())
+            .collect()
+    }
+
+    /// The rows of the table of states that are edges: (from, edge, to), by their names.
+    fn documented() -> BTreeSet<(String, String, String)> {
+        let text = include_str!("../../ARCHITECTURE.md");
+        let section = text.split("## The states").nth(1).unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
+        let mut triples = BTreeSet::new();
+        for row in rows {
+            let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+            let [from, edge, to] = cells[..] else {
+                panic!("{row}");
+            };
+            // An acceptance makes the row; what is no write changes none.
+            if from == "(new)" || edge.ends_with("(no write)") {
+                continue;
+            }
+            for from in words(from) {
+                for edge in words(edge) {
+                    for to in words(to) {
+                        assert!(triples.insert((from.clone(), edge.clone(), to)), "{row}");
+                    }
+                }
+            }
+        }
+        triples
+    }
+
+    fn name(edge: Edge) -> String {
+        match edge {
+            Edge::PutOff => "put off".into(),
+            other => format!("{other:?}").to_lowercase(),
+        }
+    }
+
+    #[test]
+    fn a_state_changes_along_the_rows_of_the_documented_table_only() {
+        let mut documented = documented();
+        for edge in ALL {
+            for from in states() {
+                for to in states() {
+                    let mut state = from.clone();
+                    let gone = go(&mut state, edge, to.clone()).is_ok();
+                    let triple = (from.kind().to_string(), name(edge), to.kind().to_string());
+                    assert_eq!(gone, documented.remove(&triple), "{triple:?}");
+                    assert_eq!(state, if gone { to } else { from.clone() }, "{triple:?}");
+                }
+            }
+        }
+        assert!(documented.is_empty(), "no such edges: {documented:?}");
+    }
+
+    #[test]
+    fn a_job_that_succeeded_is_never_revived_for_later() {
+        let mut state = State::Succeeded;
+        let refused = go(&mut state, Edge::Revive, delayed(Timestamp(1))).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "Revive does not lead from succeeded to scheduled"
+        );
+        assert_eq!(state, State::Succeeded);
+    }
 }
