@@ -6,7 +6,7 @@
     allow(
         dead_code,
         unreachable_pub,
-        reason = "the remote protocol calls it, and tests do so far"
+        reason = "only the remote protocol and tests call it"
     )
 )]
 

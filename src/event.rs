@@ -545,7 +545,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_emits_yet_reaches_the_observer() {
+    fn a_stuck_job_and_a_degraded_store_reach_the_observer() {
         let record = JobRecord {
             state: State::Ready,
             queue: "images".into(),

@@ -379,10 +379,7 @@ impl Shared {
     /// that follow.
     #[cfg_attr(
         not(any(feature = "http-server", feature = "testing")),
-        expect(
-            dead_code,
-            reason = "the remote protocol calls it, and tests do so far"
-        )
+        expect(dead_code, reason = "only the remote protocol and tests call it")
     )]
     pub(crate) fn execute_now(
         &self,

@@ -36,7 +36,8 @@ pub struct JobRecord {
     pub max_attempts: u32,
     /// How long it waits between attempts.
     pub backoff: Backoff,
-    /// How long an attempt may take, in milliseconds. Format 1 writes `None`.
+    /// How long an attempt may take, in milliseconds: zero is as long as it likes, and with `None` the job's
+    /// queue says it.
     pub timeout_ms: Option<u64>,
     /// The attempts that ended by the job's own doing. Interruptions and snoozes are not among them.
     pub attempts: u32,

@@ -6,7 +6,7 @@
 //! clock, so that a moment comes between any two steps, or never.
 //!
 //! A model is one function; the list below is the only one. A protocol's steps stand beside its
-//! code; the substitute worker's model belongs here when there is one.
+//! code.
 //!
 //! Who opens a `thread::scope` of the checker's only starts threads in it: it is woken when the last
 //! of them ends, whatever it waits for, and so would be woken from a wait that nobody else ends.
