@@ -118,8 +118,8 @@ impl Builder {
         self
     }
 
-    /// How long an idempotency key is held after its job's end, 24 hours by default. Zero lets go of
-    /// it with the end.
+    /// How long an idempotency key is held after its job's end, 24 hours by default. With zero
+    /// it is released as soon as the job ends.
     pub fn key_retention(mut self, span: Duration) -> Self {
         self.config.key_retention = span;
         self

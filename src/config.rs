@@ -72,10 +72,10 @@ impl Queue {
         self
     }
 
-    /// How many jobs at most are handed to the pool ahead of free workers, 1,024 by default. Fewer are
-    /// where jobs take long: a pool is handed its free workers, plus at most twice what it finished
-    /// during the last commit. Zero hands a job over only when a worker is free, which costs a
-    /// commit between two jobs of a worker.
+    /// Prefetch: how many claimed jobs at most may be buffered beyond the idle workers, 1,024 by default.
+    /// If jobs take long, fewer are: a pool is handed a job for each idle worker, plus at most twice what
+    /// it finished during the last commit. With zero a job is claimed only when a worker is idle, which
+    /// costs a commit between two jobs of a worker.
     ///
     /// Jobs handed over are counted as interrupted when the process dies, because they may have begun.
     pub fn hand_over(mut self, jobs: usize) -> Self {
@@ -219,7 +219,7 @@ impl Config {
         }
         if self.executors > MOST_THREADS {
             faults.push(format!(
-                "executors: {} are more than the {MOST_THREADS} threads of a pool",
+                "executors: there must be at most {MOST_THREADS}, not {}",
                 self.executors
             ));
         }
@@ -231,7 +231,7 @@ impl Config {
         ] {
             if limit > most {
                 faults.push(format!(
-                    "{what}_limit: {limit} bytes are more than the {most} of a row"
+                    "{what}_limit: it must be at most {most} bytes, which is what fits a row, not {limit}"
                 ));
             }
         }
@@ -267,14 +267,15 @@ impl Config {
             }
             if workers > MOST_THREADS {
                 faults.push(format!(
-                    "queue `{name}`: {workers} workers are more than the {MOST_THREADS} threads of a pool"
+                    "queue `{name}`: it must have at most {MOST_THREADS} workers, not {workers}"
                 ));
             }
         }
     }
 }
 
-pub(crate) const NAME_RULE: &str = "a name has 1 to 64 letters, digits, `-`, `_` or `.`";
+pub(crate) const NAME_RULE: &str =
+    "a name must be 1 to 64 characters: ASCII letters, digits, `-`, `_` or `.`";
 const MOST_THREADS: usize = 4_096;
 
 pub(crate) fn is_name(name: &str) -> bool {

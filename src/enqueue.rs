@@ -4,7 +4,7 @@ use crate::batch::unfold;
 use crate::finished::{Completed, Finished};
 use crate::{Batch, Draft, Error, IntoNewJob, Job, Receipt};
 
-/// Whoever accepts jobs: the [`Manager`](crate::Manager) of this process, the `http::Client` of others, or
+/// Anything that accepts jobs: the [`Manager`](crate::Manager) of this process, the `http::Client` of others, or
 /// what you put in their place. Code that queues through `&dyn Enqueue` works with all of them.
 ///
 /// Implementors give [`accept`](Enqueue::accept) and [`look_up`](Self::look_up); the typed calls on

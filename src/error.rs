@@ -453,7 +453,7 @@ impl Error {
         self.0.kind == Kind::BadReceipt
     }
 
-    /// The store failed; the cause.
+    /// The underlying store error, if the store failed.
     pub fn as_store(&self) -> Option<&StoreError> {
         self.0.store.as_deref()
     }

@@ -4,7 +4,7 @@ use crate::event::{
 };
 
 /// Hears what happens to jobs, for metrics and logs: see [`Builder::observer`](crate::Builder::observer).
-/// What it does not implement it does not hear.
+/// Every method defaults to doing nothing.
 ///
 /// It is told after the commit that made something true, on a thread of its own, one event at a time:
 /// those of one job in their order. Nobody waits for it, but a shutdown within its grace. It may call

@@ -119,8 +119,8 @@ impl<J: Job> NewJob<J> {
 
     /// How long the job holds its [`key`](Self::key) after its end, where that is less than
     /// [`Builder::key_retention`](crate::Builder::key_retention) says for all; else as
-    /// [`Policy::key_retention`](crate::Policy::key_retention) says. Zero lets go of it with the end: one
-    /// job at a time, and again afterwards. Rounded down to milliseconds.
+    /// [`Policy::key_retention`](crate::Policy::key_retention) says. With zero it is released as soon as the job
+    /// ends: one job at a time, and again afterwards. Rounded down to milliseconds.
     pub fn key_retention(mut self, age: Duration) -> Self {
         self.key_retention = Some(age);
         self

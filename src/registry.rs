@@ -155,7 +155,9 @@ impl Registry {
             let names: Arc<[_]> = aliases.iter().copied().chain([name]).collect();
             for &name in &*names {
                 if name.is_empty() || name.len() > 128 {
-                    faults.push(format!("job `{name}`: a job's name has 1 to 128 bytes"));
+                    faults.push(format!(
+                        "job `{name}`: a job's name must be 1 to 128 bytes long"
+                    ));
                 }
                 let known = Known {
                     handler: Arc::clone(&handler),

@@ -59,9 +59,9 @@ impl Policy {
         self
     }
 
-    /// How long an attempt may take; else [`Queue::timeout`](crate::Queue::timeout) says it, and where
-    /// nobody does, as long as it likes. Rounded up to milliseconds; zero means as long as it likes,
-    /// whatever the queue says.
+    /// How long an attempt may take. By default [`Queue::timeout`](crate::Queue::timeout) applies, and
+    /// without that there is no limit. Rounded up to milliseconds; zero disables the timeout, even if the
+    /// queue sets one.
     ///
     /// When the time is over, [`Context::is_cancelled`](crate::Context::is_cancelled) says so to the
     /// job, and its attempt is settled as timed out: a failure that is tried again like others. What
@@ -75,8 +75,8 @@ impl Policy {
     }
 
     /// How long a job holds its [idempotency key](crate::NewJob::key) after its end, where that is less
-    /// than [`Builder::key_retention`](crate::Builder::key_retention) says for all. Zero lets go of it
-    /// with the end: one job of a key at a time, and again afterwards. Rounded down to milliseconds.
+    /// than [`Builder::key_retention`](crate::Builder::key_retention) says for all. With zero it is
+    /// released as soon as the job ends: one job of a key at a time, and again afterwards. Rounded down to milliseconds.
     pub const fn key_retention(mut self, age: Duration) -> Self {
         self.key_retention_ms = Some(millis(age));
         self

@@ -82,20 +82,20 @@ fn all_faults_of_a_configuration_are_named_at_once() {
              - resource `u8`: it is given twice\n\
              - job `post`: two registered types have this name\n\
              - job `mail`: two registered types have this name\n\
-             - job `{}`: a job's name has 1 to 128 bytes\n\
-             - job ``: a job's name has 1 to 128 bytes\n\
+             - job `{}`: a job's name must be 1 to 128 bytes long\n\
+             - job ``: a job's name must be 1 to 128 bytes long\n\
              - job `parcel`: the queue `default` of its policy is not declared\n\
              - job `letter`: the queue `default` of its policy is not declared\n\
              - job `mail`: the queue `mail` of its policy is not declared\n\
              - job `{}`: the queue `default` of its policy is not declared\n\
              - job ``: the queue `default` of its policy is not declared\n\
-             - queue ``: a name has 1 to 64 letters, digits, `-`, `_` or `.`\n\
+             - queue ``: a name must be 1 to 64 characters: ASCII letters, digits, `-`, `_` or `.`\n\
              - queue `images`: it is declared twice\n\
-             - queue `images`: 5000 workers are more than the 4096 threads of a pool\n\
-             - server `Berlin 2`: a name has 1 to 64 letters, digits, `-`, `_` or `.`\n\
+             - queue `images`: it must have at most 4096 workers, not 5000\n\
+             - server `Berlin 2`: a name must be 1 to 64 characters: ASCII letters, digits, `-`, `_` or `.`\n\
              - inbox: it must hold at least one job\n\
-             - payload_limit: 67108864 bytes are more than the 33554432 of a row\n\
-             - output_limit: 33554433 bytes are more than the 33554432 of a row",
+             - payload_limit: it must be at most 33554432 bytes, which is what fits a row, not 67108864\n\
+             - output_limit: it must be at most 33554432 bytes, which is what fits a row, not 33554433",
             Longer::NAME,
             Longer::NAME
         )
@@ -143,7 +143,7 @@ fn names_and_limits_may_go_to_their_bounds() {
         assert_eq!(
             refused(self::builder().queue(Queue::new(&name))).to_string(),
             format!(
-                "start the manager: queue `{name}`: a name has 1 to 64 letters, digits, `-`, `_` or `.`"
+                "start the manager: queue `{name}`: a name must be 1 to 64 characters: ASCII letters, digits, `-`, `_` or `.`"
             )
         );
     }

@@ -24,7 +24,9 @@ impl Address {
 
     fn checked(url: &str) -> Result<Self, String> {
         // First, so that no password gets into a message.
-        let uri = url.parse::<Uri>().map_err(|_| "it is no URL".to_owned())?;
+        let uri = url
+            .parse::<Uri>()
+            .map_err(|_| "it is not a valid URL".to_owned())?;
         let authority = uri.authority().map_or("", |authority| authority.as_str());
         if authority.contains('@') {
             return Err("it holds a user name: give a token with `token`".into());

@@ -141,7 +141,7 @@ impl ClientBuilder {
         }
         if let Some(token) = &self.token {
             if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-                faults.push("token: it must be of printable ASCII without spaces".into());
+                faults.push("token: it must be non-empty printable ASCII without spaces".into());
             }
             let mut open = open(&pools, &servers);
             if let (false, Some(open)) = (self.plain_http, open.next()) {
@@ -206,7 +206,7 @@ fn roots(given: &[Vec<u8>], faults: &mut Vec<String>) -> Option<RootCerts> {
             _ => None,
         }));
         if certificates.len() == before {
-            faults.push("root_certificate: it holds no certificate in PEM".into());
+            faults.push("root_certificate: it must hold a certificate in PEM".into());
         }
     }
     (!given.is_empty()).then(|| RootCerts::new_with_certs(&certificates))

@@ -111,7 +111,7 @@ impl Line {
     /// The pool, with what is wrong with it.
     pub(super) fn read(pool: Pool, faults: &mut Vec<String>) -> Self {
         if pool.urls.is_empty() {
-            faults.push("pool: it has no host".into());
+            faults.push("pool: it must have at least one host".into());
         }
         let mut addresses = Vec::new();
         for (position, url) in (1..).zip(&pool.urls) {

@@ -54,7 +54,7 @@ impl Push {
         let address = Address::read(&self.url)?;
         if let Some(token) = &self.token {
             if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-                return Err("its token has other signs than visible ASCII".into());
+                return Err("its token must be non-empty printable ASCII without spaces".into());
             }
             if address.is_open() && !self.plain_http {
                 return Err(
@@ -220,7 +220,7 @@ fn read(codec: Codec, answer: &Answer) -> Carried {
         let bytes = |text: String| BASE64.decode(text.as_bytes());
         let (Ok(left), Ok(output)) = (left.map(bytes).transpose(), output.map(bytes).transpose())
         else {
-            let why = "its answer holds what is no base64".into();
+            let why = "its answer holds invalid base64".into();
             return Carried::Unknown { why };
         };
         (left, output)

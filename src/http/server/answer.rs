@@ -213,7 +213,7 @@ impl Refusal {
                 Code::StoreRefuses,
                 "the store does not take or give anything at the moment",
             ),
-            _ => (Code::Internal, "the host could not do it"),
+            _ => (Code::Internal, "internal error"),
         }
     }
 }

@@ -28,13 +28,13 @@ impl Host {
         if !is_json(request.headers()) {
             return Err(Refusal::new(
                 Code::NotJson,
-                "the body is to be declared as `content-type: application/json`",
+                "the body must be declared as `content-type: application/json`",
             ));
         }
         if !is_plain(request.headers()) {
             return Err(Refusal::new(
                 Code::NotJson,
-                "the body is to come as it is, without a `content-encoding`",
+                "the body must come without a `content-encoding`",
             ));
         }
         let (limit, body) = (self.limits.body, request.into_body());

@@ -178,11 +178,12 @@ impl Host {
             (Some(payload), None) => (draft(Codec::Json, payload.get().as_bytes()), payload.get()),
             (None, Some(text)) => {
                 let bytes = BASE64.decode(text.as_bytes());
-                let bytes = bytes.map_err(|cause| cause.to_string());
+                let bytes =
+                    bytes.map_err(|cause| format!("`bincode` is not valid base64: {cause}"));
                 (bytes.and_then(|bytes| draft(Codec::Bincode, &bytes)), text)
             }
             _ => (
-                Err("one of `payload` and `bincode` is to be given".into()),
+                Err("give exactly one of `payload` and `bincode`".into()),
                 "",
             ),
         };
@@ -205,7 +206,7 @@ fn settle(mut draft: Draft, job: wire::NewJob) -> Result<Draft, Refusal> {
         (Some(_), Some(_)) => {
             return Err(Refusal::new(
                 Code::Malformed,
-                "only one of `delay_ms` and `run_at_ms` may be given",
+                "give at most one of `delay_ms` and `run_at_ms`",
             ));
         }
     };

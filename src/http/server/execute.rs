@@ -83,21 +83,24 @@ fn foreign(call: wire::Execute) -> Result<Foreign, Refusal> {
         ),
         (None, Some(text)) => {
             let bytes = BASE64.decode(text.as_bytes());
-            let bytes = bytes.map_err(|_| malformed("`bincode` is no base64"))?;
+            let bytes = bytes.map_err(|_| malformed("`bincode` is not valid base64"))?;
             (Codec::Bincode, bytes)
         }
-        _ => return Err(malformed("one of `payload` and `bincode` is to be given")),
+        _ => return Err(malformed("give exactly one of `payload` and `bincode`")),
     };
     let store =
         hexadecimal(&call.store, 32).and_then(|digits| u128::from_str_radix(digits, 16).ok());
-    let store = store.ok_or_else(|| malformed("`store` has 32 hexadecimal digits"))?;
+    let store = store.ok_or_else(|| malformed("`store` must be 32 hexadecimal digits"))?;
     if !is_token(&call.token) {
         return Err(malformed(
-            "`token` has 16 hexadecimal digits, `-` and a number",
+            "`token` must be 16 hexadecimal digits, `-` and a number",
         ));
     }
     if call.deadline_ms > millis(LONGEST) {
-        let why = format!("`deadline_ms` is at most {}: 24 hours", millis(LONGEST));
+        let why = format!(
+            "`deadline_ms` must be at most {}: 24 hours",
+            millis(LONGEST)
+        );
         return Err(malformed(&why));
     }
     Ok(Foreign {

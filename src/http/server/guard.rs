@@ -90,9 +90,7 @@ impl Tokens {
             !token.secret.is_empty() && token.secret.bytes().all(|byte| byte.is_ascii_graphic())
         };
         if !self.all.iter().all(is_good) {
-            return Some(
-                "a token has one or more letters, digits or signs of ASCII, and no spaces",
-            );
+            return Some("a token must be non-empty printable ASCII without spaces");
         }
         let secrets: BTreeSet<_> = self.all.iter().map(|token| &token.secret).collect();
         (secrets.len() < self.all.len())
@@ -122,12 +120,12 @@ impl Tokens {
                 let roles = roles.join(" or ");
                 Err(Refusal::new(
                     Code::Forbidden,
-                    format_args!("the token has not the role {roles}, which this takes"),
+                    format_args!("the token lacks the role {roles}, which this needs"),
                 ))
             }
             None => Err(Refusal::new(
                 Code::Unauthorized,
-                "this takes a token: `authorization: Bearer ...`",
+                "this needs a token: `authorization: Bearer ...`",
             )),
         }
     }

@@ -96,7 +96,7 @@ pub(super) async fn list(
     } = listing?;
     let limit = limit.unwrap_or(100);
     if !(1..=MOST).contains(&limit) {
-        let told = format_args!("`limit` is 1 to {MOST}");
+        let told = format_args!("`limit` must be between 1 and {MOST}");
         return Err(Refusal::new(Code::Malformed, told));
     }
     let lists = Arc::clone(&host);

@@ -253,10 +253,10 @@ impl<T: Write + Unpin> Patient<T> {
         let refusal = match status {
             b"431" if !self.head.is_large(&self.limits) => Refusal::new(
                 Code::TooLarge,
-                "no body has as many bytes as this one is to have",
+                "the declared length of the body is too large",
             ),
             b"414" | b"431" => Refusal::new(Code::HeaderTooLarge, "the head is too large"),
-            _ => Refusal::new(Code::Malformed, "this is no request of HTTP/1.1"),
+            _ => Refusal::new(Code::Malformed, "this is not a valid request of HTTP/1.1"),
         };
         Some(refusal.bytes())
     }

@@ -204,7 +204,7 @@ impl Accepting {
                 let mut answer = if let Some(answer) = answer {
                     answer.await
                 } else {
-                    let told = "a request of HTTP/1.1 has one `host`";
+                    let told = "an HTTP/1.1 request must have exactly one `host` header";
                     Ok(Refusal::new(Code::Malformed, told).into_response())
                 };
                 let is_read = rest.read().await;

@@ -121,7 +121,7 @@ impl<F: Future<Output = Response<Body>>> Future for Caught<F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         runtime::catch(|| self.0.as_mut().poll(context)).unwrap_or_else(|_| {
-            let refusal = Refusal::new(Code::Internal, "the host could not do it");
+            let refusal = Refusal::new(Code::Internal, "internal error");
             Poll::Ready(refusal.into_response())
         })
     }

@@ -65,7 +65,7 @@ impl Workers {
         self.0.signal.wake_one();
         match result.await {
             Ok(Ok(result)) => result,
-            _ => Err(Refusal::new(Code::Internal, "the host could not do it")),
+            _ => Err(Refusal::new(Code::Internal, "internal error")),
         }
     }
 }

@@ -33,16 +33,16 @@ fn every_fault_is_told() {
          - URL 1 of a pool: it holds a user name: give a token with `token`\n\
          - URL 2 of a pool: it does not begin with `http://` or `https://`\n\
          - pool https://d.example.org: no job goes there: name jobs or queues\n\
-         - pool: it has no host\n\
+         - pool: it must have at least one host\n\
          - job `a`: two pools take it\n\
          - queue `q`: two pools take it\n\
          - server `web-1`: it is given twice\n\
          - server `web-2`: a placeholder stands in the pattern of `servers` only\n\
          - server `web-3`: it has a `?` or `#`: give it up to its path\n\
          - servers: the only placeholder is `{server}`\n\
-         - root_certificate: it holds no certificate in PEM\n\
+         - root_certificate: it must hold a certificate in PEM\n\
          - timeout: it must be longer than zero\n\
-         - token: it must be of printable ASCII without spaces"
+         - token: it must be non-empty printable ASCII without spaces"
     );
 }
 

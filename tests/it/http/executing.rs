@@ -230,11 +230,26 @@ fn what_is_no_call_is_refused_and_nothing_runs() {
             "{field}"
         );
     }
-    let answer = call("deadline_ms", json!(u64::MAX));
-    assert_eq!(
-        answer.body["detail"],
-        "`deadline_ms` is at most 86400000: 24 hours"
-    );
+    for (field, to, rule) in [
+        (
+            "deadline_ms",
+            json!(u64::MAX),
+            "`deadline_ms` must be at most 86400000: 24 hours",
+        ),
+        ("store", json!("x"), "`store` must be 32 hexadecimal digits"),
+        (
+            "token",
+            json!("1-1"),
+            "`token` must be 16 hexadecimal digits, `-` and a number",
+        ),
+        (
+            "bincode",
+            json!("AA=="),
+            "give exactly one of `payload` and `bincode`",
+        ),
+    ] {
+        assert_eq!(call(field, to).body["detail"], rule);
+    }
     let answer = call("deadline_ms", json!(86_400_000));
     assert_eq!(answer.body["output"], "run 1");
     let answer = call("payload", json!({"how": 1}));

@@ -99,11 +99,11 @@ fn losses_of_bytes() -> Vec<(Step, &'static str)> {
     vec![
         (
             executed(&json!({"end": end, "bincode": {"output": "AA"}})),
-            "its answer holds what is no base64",
+            "its answer holds invalid base64",
         ),
         (
             executed(&json!({"end": end, "bincode": {"payload": "?", "output": "AA=="}})),
-            "its answer holds what is no base64",
+            "its answer holds invalid base64",
         ),
         (
             executed(&json!({"end": end, "output": 1})),

@@ -129,8 +129,7 @@ fn a_token_that_is_none_is_a_fault_and_is_not_shown() {
         let refused = server.serve("127.0.0.1:0").unwrap_err().to_string();
         assert_eq!(
             refused,
-            "listen at \"127.0.0.1:0\": a token has one or more letters, digits or signs of ASCII, and no \
-             spaces"
+            "listen at \"127.0.0.1:0\": a token must be non-empty printable ASCII without spaces"
         );
     }
     let twice = Server::new(&manager())

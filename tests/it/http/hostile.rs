@@ -169,7 +169,7 @@ fn a_body_that_comes_compressed_is_refused_as_such() {
         refused(&answer, 415, "not_json");
         assert_eq!(
             answer.body["detail"],
-            "the body is to come as it is, without a `content-encoding`"
+            "the body must come without a `content-encoding`"
         );
     }
     nothing_happened(&manager, &told);
@@ -240,6 +240,8 @@ fn paths_methods_and_parameters_that_are_not_there_are_problems_too() {
     ] {
         refused(&get(to, &format!("/v1/jobs{query}")), 400, "malformed");
     }
+    let answer = get(to, "/v1/jobs?state=failed&limit=0");
+    assert_eq!(answer.body["detail"], "`limit` must be between 1 and 1000");
     for path in ["/v1/jobs/x", "/v1/jobs/%ff", "/v1/jobs/x/cancel"] {
         let method = if path.ends_with("cancel") {
             "POST"
