@@ -120,7 +120,7 @@ impl<J: Job> NewJob<J> {
     /// How long the job holds its [`key`](Self::key) after its end, where that is less than
     /// [`Builder::key_retention`](crate::Builder::key_retention) says for all; else as
     /// [`Policy::key_retention`](crate::Policy::key_retention) says. With zero it is released as soon as the job
-    /// ends: one job at a time, and again afterwards. Rounded down to milliseconds.
+    /// ends: one job at a time, and again afterwards. Rounded up to milliseconds.
     pub fn key_retention(mut self, age: Duration) -> Self {
         self.key_retention = Some(age);
         self

@@ -76,7 +76,7 @@ impl Policy {
 
     /// How long a job holds its [idempotency key](crate::NewJob::key) after its end, where that is less
     /// than [`Builder::key_retention`](crate::Builder::key_retention) says for all. With zero it is
-    /// released as soon as the job ends: one job of a key at a time, and again afterwards. Rounded down to milliseconds.
+    /// released as soon as the job ends: one job of a key at a time, and again afterwards. Rounded up to milliseconds.
     pub const fn key_retention(mut self, age: Duration) -> Self {
         self.key_retention_ms = Some(millis(age));
         self

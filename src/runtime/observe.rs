@@ -224,8 +224,12 @@ impl Observers {
         }
     }
 
-    /// Tells the application's observers what the log says in another way.
-    pub(super) fn tell_observers(&self, events: Vec<Event>) {
+    /// Tells what a start has found. In the log its parked jobs have a line together.
+    pub(super) fn tell_found(&self, events: Vec<Event>) {
+        if logging::is_on() {
+            let has_line = |event: &&Event| matches!(event, Event::Suspected(_));
+            self.log(events.iter().filter(has_line).cloned());
+        }
         let events: Arc<[Event]> = events.into();
         for observing in &self.each {
             observing.tell(Arc::clone(&events));

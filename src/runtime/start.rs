@@ -197,7 +197,7 @@ pub(super) fn take_over(
     for pool in shared.pools.iter().filter(|pool| pool.push.is_some()) {
         shared.clock.tell(pool);
     }
-    shared.observers.tell_observers(opened.events);
+    shared.observers.tell_found(opened.events);
     watch(store_id, &shared.inbox);
     let still: Vec<_> = shared.stuck().iter().map(|stuck| stuck.job).collect();
     for job in stuck.into_iter().filter(|job| !still.contains(job)) {

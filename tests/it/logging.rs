@@ -11,8 +11,9 @@ use jobkeep_store::conformance::{Fault, FaultyStore, Lasting, Operation};
 use log::{LevelFilter, Log, Metadata, Record};
 
 use crate::parking::Reshaped;
-use crate::place::{Door, Other, PATIENCE, SECOND, work};
+use crate::place::{Door, Other, PATIENCE, SECOND, through, work};
 use crate::restarting::until_nothing_is_stuck;
+use crate::suspecting::kill;
 
 const ALONE: &str = "JOBKEEP_TEST_LOG";
 const SECRET: &str = "Ada Lovelace, 12 Main Street";
@@ -53,7 +54,8 @@ fn said(expected: &[&str]) {
 #[test]
 fn an_operator_reads_what_must_be_known_in_the_log() {
     if std::env::var_os(ALONE).is_some() {
-        return say_all();
+        say_all();
+        return say_suspects();
     }
     let run = Command::new(std::env::current_exe().unwrap())
         .args([
@@ -165,4 +167,26 @@ fn say_all() {
         "still runs on thread default-worker",
     ]);
     door.open(1);
+}
+
+/// Whoever wonders why a job does not begin finds it there.
+fn say_suspects() {
+    let (store, door) = (MemoryStore::new(), Door::new());
+    let start = |store| through(Manager::builder(store), &door).start().unwrap();
+    for death in 0..2 {
+        let mortal = FaultyStore::new(store.clone());
+        let faults = mortal.faults();
+        let manager = start(mortal);
+        if death == 0 {
+            manager.enqueue(work("dies")).unwrap();
+        }
+        door.arrived();
+        kill(&manager, &faults);
+        door.open(1);
+        until_nothing_is_stuck(&manager);
+    }
+    let manager = start(FaultyStore::new(store.clone()));
+    assert_eq!(manager.recovery().suspects, 1);
+    manager.shutdown(PATIENCE).unwrap();
+    said(&["WARN: job 1 (`work`, queue `default`) is held back until"]);
 }
