@@ -161,7 +161,8 @@ impl Builder {
     /// counts. A program that has more to do at its end listens for signals itself, and calls
     /// [`shutdown`](Manager::shutdown). From the first such manager on, these signals are caught for the rest of
     /// the process; all managers that ask for it end together. As the first process of a container, which
-    /// no signal ends, the process exits with 128 and the number of the signal.
+    /// no signal ends, the process exits with 128 and the number of the signal. A process that is forked from
+    /// it, and neither starts such a manager of its own nor another program, ends at the second signal.
     ///
     /// ```no_run
     /// # use jobkeep::{Job, Manager, MemoryStore};

@@ -20,19 +20,22 @@ use crate::sync::{Arc, Weak};
 
 const SIGNALS: [i32; 2] = [SIGTERM, SIGINT];
 
-/// Those to be ended, and the graces that they give; `None` as long as nobody listens. The mutex is std's,
-/// as that of all statics.
-static MANAGERS: Mutex<Option<Ends>> = Mutex::new(None);
+/// The process that listens, with those to be ended and the graces that they give; `None` as long as nobody
+/// listens. The mutex is std's, as that of all statics.
+static MANAGERS: Mutex<Option<(u32, Ends)>> = Mutex::new(None);
 
 type Ends = Vec<(Weak<Shared>, Duration)>;
 
 /// Ends this manager in order when the process is told to end.
 pub(super) fn end_on_signals(manager: &Arc<Shared>, grace: Duration) -> io::Result<()> {
     let mut managers = MANAGERS.lock().unwrap_or_else(PoisonError::into_inner);
-    if managers.is_none() {
+    let process = std::process::id();
+    // A forked process has what its parent caught, and not the thread that listens.
+    if managers.as_ref().is_none_or(|(own, _)| *own != process) {
+        *managers = None;
         listen()?;
     }
-    let all = managers.get_or_insert_default();
+    let (_, all) = managers.get_or_insert_with(|| (process, Ends::new()));
     all.retain(|(manager, _)| manager.strong_count() > 0);
     all.push((Arc::downgrade(manager), grace));
     Ok(())
@@ -74,8 +77,10 @@ fn end_all() {
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .take();
-    let managers = managers.unwrap_or_default().into_iter();
-    let managers = managers.filter_map(|(manager, grace)| Some((manager.upgrade()?, grace)));
+    let managers = managers.map_or_else(Ends::new, |(_, managers)| managers);
+    let managers = managers
+        .into_iter()
+        .filter_map(|(manager, grace)| Some((manager.upgrade()?, grace)));
     let managers: Vec<_> = managers.collect();
     for (manager, _) in &managers {
         manager.halt();

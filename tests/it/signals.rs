@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use fork::{Fork, fork, waitpid};
 use jobkeep::{Builder, Manager, RedbStore};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, getpid, kill_process};
 
-use crate::place::{HOUR, Work, succeeding, work};
+use crate::place::{HOUR, PATIENCE, Work, succeeding, work};
 
 /// The folder of the store, for the process that is told to end, and the seconds of its grace.
 const FOLDER: &str = "JOBKEEP_TEST_SIGNALS";
@@ -135,4 +136,44 @@ fn a_second_signal_ends_the_process_at_once() {
             .interrupted,
         1
     );
+}
+
+#[test]
+fn a_forked_process_with_a_manager_of_its_own_ends_in_order_too() {
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        return fork_and_tell(Path::new(&folder));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let name = "signals::a_forked_process_with_a_manager_of_its_own_ends_in_order_too";
+    let ran = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--test-threads", "1"])
+        .env(FOLDER, folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success() && said.contains("1 passed"), "{ran:?}");
+}
+
+fn fork_and_tell(folder: &Path) {
+    let start = |name| {
+        let store = RedbStore::open(folder.join(name)).unwrap();
+        let builder = Manager::builder(store).end_on_signals(PATIENCE);
+        succeeding(builder).start().unwrap()
+    };
+    let parents = start("parent.redb");
+    match fork().unwrap() {
+        Fork::Child => {
+            let own = start("child.redb");
+            kill_process(getpid(), Signal::TERM).unwrap();
+            std::thread::sleep(PATIENCE);
+            drop(own);
+            std::process::exit(1);
+        }
+        Fork::Parent(child) => {
+            let status = ExitStatus::from_raw(waitpid(child).unwrap());
+            assert_eq!(status.signal(), Some(Signal::TERM.as_raw()));
+        }
+    }
+    let receipt = parents.enqueue(work("a")).unwrap();
+    parents.wait(&receipt, PATIENCE).unwrap();
 }
