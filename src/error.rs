@@ -250,6 +250,15 @@ impl Error {
         )
     }
 
+    /// Says how the last attempt failed of a job that was waited for, which mostly is why.
+    pub(crate) fn after_failure(mut self, last: Option<String>) -> Self {
+        if let Some(text) = last {
+            self.0.message.push_str(": its last attempt failed: ");
+            self.0.message.push_str(&text);
+        }
+        self
+    }
+
     pub(crate) fn restless(queue: &str, running: usize, patience_ms: u128) -> Self {
         Self::new(
             Kind::Impatient,

@@ -191,10 +191,11 @@ impl Manager {
     /// The job, as soon as it has finished, waiting up to `patience`.
     ///
     /// # Errors
-    /// As [`completed`](Self::completed); where patience ran out, [`Error::is_timed_out`]; where
-    /// the job is parked, or becomes so, at once [`Error::is_parked`]; where the manager ended before the
-    /// job did, and as soon as it shuts down while the job does not run: [`Error::is_shut_down`]. In a job,
-    /// where the wait would have no end because of itself: [`Error::is_deadlock`].
+    /// As [`completed`](Self::completed); where patience ran out, [`Error::is_timed_out`], whose text has the
+    /// error of the job's last attempt, if one has failed; where the job is parked, or becomes so, at once
+    /// [`Error::is_parked`]; where the manager ended before the job did, and as soon as it shuts down while
+    /// the job does not run: [`Error::is_shut_down`]. In a job, where the wait would have no end because of
+    /// itself: [`Error::is_deadlock`].
     pub fn wait<J: Job>(
         &self,
         receipt: &Receipt<J>,
@@ -203,7 +204,10 @@ impl Manager {
         let number = self.shared().check(receipt)?;
         match self.shared().wait(number, patience)? {
             Some(finished) => Completed::new(finished),
-            None => Err(Error::impatient(number, patience.as_millis())),
+            None => {
+                let error = Error::impatient(number, patience.as_millis());
+                Err(error.after_failure(self.shared().last_error(number)))
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use super::shared::{FindError, Shared};
 use super::step::find_failed;
 use crate::Error;
 use crate::core::Found;
-use crate::finished::Finished;
+use crate::finished::{Failure, Finished};
 
 impl Shared {
     /// Reads again what could not be read, after a turn of the committer: it may just be opening the
@@ -63,6 +63,14 @@ impl Shared {
                 None => Ok(None),
             },
             Row::OnItsWay => Ok(None),
+        }
+    }
+
+    /// How the last attempt of a job that has not finished failed, if one has and the store can be read.
+    pub(crate) fn last_error(&self, number: JobNumber) -> Option<String> {
+        match self.row(number) {
+            Ok(Row::Live(record)) => Failure::last(&record),
+            _ => None,
         }
     }
 

@@ -15,6 +15,25 @@ use crate::place::{
     Door, HOUR, PATIENCE, Place, SECOND, Work, one_worker, succeeding, through, work,
 };
 
+pub(crate) fn who_waits_in_vain_is_told_how_the_last_attempt_failed(place: &dyn Place) {
+    let manager = one_worker(place)
+        .handle::<Work>(|_, _| Err(JobError::retry_after(HOUR, "no such photograph")))
+        .clock(ManualClock::new())
+        .start()
+        .unwrap();
+    let receipt = manager.enqueue(work("a")).unwrap();
+    while manager.status(&receipt).unwrap().attempts() == 0 {
+        std::thread::yield_now();
+    }
+    let error = manager.wait(&receipt, Duration::ZERO).unwrap_err();
+    assert!(error.is_timed_out());
+    assert_eq!(
+        error.to_string(),
+        "wait for job 1: it has not finished within 0 ms: its last attempt failed: no such \
+         photograph"
+    );
+}
+
 pub(crate) fn wait_runs_out_of_patience(place: &dyn Place) {
     let clock = ManualClock::new();
     let manager = succeeding(one_worker(place))

@@ -281,6 +281,7 @@ behaviours! {
         a_number_never_given_is_told_from_one_removed
         a_wrong_claim_about_the_type_names_both;
     ends:
+        who_waits_in_vain_is_told_how_the_last_attempt_failed
         wait_runs_out_of_patience
         patience_does_not_run_out_before_its_time
         everybody_who_waits_gets_the_end
