@@ -166,6 +166,17 @@ impl Error {
         )
     }
 
+    /// Of two jobs that are to be accepted together. The number of the earlier one is given to nobody.
+    pub(crate) fn key_twice(name: &str, key: &str, earlier: JobNumber) -> Self {
+        Self::new(
+            Kind::KeyConflict(earlier),
+            format!(
+                "enqueue job `{name}` with key `{key}`: a job before it, which is to be accepted with it, \
+                 has this key with another payload: use another key, or the same payload"
+            ),
+        )
+    }
+
     pub(crate) fn key_lost(job: JobNumber, name: &str, key: &str) -> Self {
         Self::new(
             Kind::KeyConflict(job),
@@ -385,7 +396,8 @@ impl Error {
     }
 
     /// The job that holds the idempotency key with another payload; or the job to be retried whose key
-    /// has run out.
+    /// has run out. Of two jobs of one key that were to be accepted together, in a batch or after the same job,
+    /// it is the number that the earlier one would have had: neither is there.
     pub fn key_conflict_with(&self) -> Option<JobNumber> {
         match self.0.kind {
             Kind::KeyConflict(job) => Some(job),

@@ -77,7 +77,7 @@ impl Engine {
             match earlier.next() {
                 Some((_, same)) if same.is_same(claim) => {}
                 Some((holder, _)) => {
-                    return Err((index, Error::key_conflict(name, key, *holder)));
+                    return Err((index, Error::key_twice(name, key, *holder)));
                 }
                 None => seen.extend(claim.names(name).map(|name| ((name, key), (number, claim)))),
             }

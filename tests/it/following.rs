@@ -313,8 +313,8 @@ pub(crate) fn two_jobs_that_follow_may_not_want_one_key_for_different_things(pla
     let receipt = manager.enqueue(once(work("a"))).unwrap();
     assert_eq!(
         failure(&manager, &receipt),
-        "enqueue job `other` with key `k`: job 2 holds this key with another payload: use another \
-         key, or the same payload"
+        "enqueue job `other` with key `k`: a job before it, which is to be accepted with it, has this key \
+         with another payload: use another key, or the same payload"
     );
     assert_eq!(parked(&manager), 0);
 }

@@ -95,7 +95,7 @@ pub(crate) fn a_batch_that_is_refused_says_for_which_of_its_jobs(place: &dyn Pla
         (
             vec![keyed("b", "l"), fine(), keyed("c", "l")],
             2,
-            "holds this key with another payload",
+            "a job before it, which is to be accepted with it, has this key with another payload",
         ),
         (
             vec![fine(), fine(), fine().queue("none")],
