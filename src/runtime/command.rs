@@ -190,6 +190,14 @@ impl Command {
         )
     }
 
+    /// The job whose end it brings.
+    pub(super) fn settles(&self) -> Option<JobNumber> {
+        match self {
+            Self::Settle(settlement) => Some(settlement.number),
+            _ => None,
+        }
+    }
+
     /// It needs no write.
     pub(super) fn only_looks(&self) -> bool {
         matches!(

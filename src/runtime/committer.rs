@@ -271,7 +271,11 @@ impl Committer {
     pub(super) fn call_store<T>(&mut self, act: impl FnOnce(&dyn QueueStore) -> T) -> T {
         let shared = Arc::clone(&self.shared);
         let settled = std::mem::take(&mut self.settled);
-        shared.health.call(shared.clock.now(), settled);
+        let pending = self.pending.iter().filter_map(Command::settles);
+        let unrecorded = self.report.unrecorded.iter().copied().chain(pending);
+        shared
+            .health
+            .call(shared.clock.now(), settled, unrecorded.collect());
         let answer = act(&*shared.store);
         self.settled = shared.health.answered();
         answer

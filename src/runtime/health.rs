@@ -69,6 +69,8 @@ struct Call {
     since: Now,
     /// Jobs whose ends are to be written.
     settled: Vec<JobNumber>,
+    /// Jobs whose ends the store has not taken before, or is not asked to take yet.
+    unrecorded: Vec<JobNumber>,
 }
 
 impl HealthBoard {
@@ -80,9 +82,14 @@ impl HealthBoard {
         }
     }
 
-    /// The committer is about to wait for the store, which is to write the ends of these jobs.
-    pub(super) fn call(&self, since: Now, settled: Vec<JobNumber>) {
-        *self.call.lock() = Some(Call { since, settled });
+    /// The committer is about to wait for the store, which is to write the ends of the `settled` jobs. Those
+    /// of the `unrecorded` ones are not in it either.
+    pub(super) fn call(&self, since: Now, settled: Vec<JobNumber>, unrecorded: Vec<JobNumber>) {
+        *self.call.lock() = Some(Call {
+            since,
+            settled,
+            unrecorded,
+        });
     }
 
     /// The store has answered: gives those jobs back.
@@ -105,11 +112,11 @@ impl HealthBoard {
         since.steady.after(STALLED)
     }
 
-    /// The jobs whose ends the store is to write at the moment.
+    /// The jobs that have ended and whose ends are not in the store, while the committer waits for it.
     pub(super) fn unwritten(&self) -> Vec<JobNumber> {
         let call = self.call.lock();
         call.as_ref()
-            .map(|call| call.settled.clone())
+            .map(|call| [&*call.settled, &*call.unrecorded].concat())
             .unwrap_or_default()
     }
 

@@ -299,11 +299,7 @@ impl Inbox {
     /// The jobs whose ends wait here.
     pub(super) fn settled(&self) -> Vec<JobNumber> {
         let state = self.state.lock();
-        let ends = state.commands.iter().filter_map(|command| match command {
-            Command::Settle(settlement) => Some(settlement.number),
-            _ => None,
-        });
-        ends.collect()
+        state.commands.iter().filter_map(Command::settles).collect()
     }
 
     /// Nothing waits to be taken.

@@ -486,6 +486,8 @@ fn opened_again_later(place: &dyn Place, fault: Fault, is_full: bool) {
     while faults.count(Operation::Reopen) == tried {
         std::thread::yield_now();
     }
+    // With its answer the next try has its time, so that the clock does not move before.
+    manager.counts().unwrap_err();
     assert!(is_refusing(&manager));
     faults.disarm();
     until_working(&manager, &clock);

@@ -490,8 +490,8 @@ fn another_photo_of_the_same_name_does_not_replace_a_picture() {
     assert_eq!(
         started.complained,
         format!(
-            "thumbnails: enqueue job `thumbnail` with key `chelsea.png@64`: job 1 holds this key \
-             with another payload: use another key, or the same payload\n{out} holds pictures of \
+            "thumbnails: job 1 of the batch: enqueue job `thumbnail` with key `chelsea.png@64`: job 1 \
+             holds this key with another payload: use another key, or the same payload\n{out} holds pictures of \
              another photo of this name: give another folder with --out, or delete {out}\n"
         )
     );
