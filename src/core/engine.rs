@@ -243,6 +243,7 @@ impl Engine {
             self.uniques.set_ended(hash, number, Some(self.now.steady));
             self.expiry.key_ended(hash, number);
         }
+        debug_assert!(self.live > 0);
         self.live = self.live.saturating_sub(1);
         self.group.ended.push(number);
     }
@@ -383,6 +384,7 @@ impl Engine {
     /// # Errors
     /// Where a record cannot be encoded: a defect.
     pub(crate) fn end_group(&mut self) -> Result<Group, RowError> {
+        self.check();
         let batch = &mut self.group.batch;
         self.uniques.write(batch)?;
         self.expiry
@@ -462,6 +464,21 @@ impl Engine {
     /// How many jobs are held back as suspects.
     pub(crate) fn suspects(&self) -> u64 {
         self.probation.waiting()
+    }
+
+    /// What is counted is what is there, and no job that lives stands in two places: those that stand in
+    /// none are parked.
+    fn check(&self) {
+        self.schedule.check();
+        self.flight.check();
+        debug_assert!(self.placed() <= self.live);
+    }
+
+    /// How many jobs wait or run.
+    fn placed(&self) -> u64 {
+        let (held, held_ready) = self.lingering.counts();
+        let waiting = self.schedule.ready_count() + self.schedule.later_count();
+        waiting + self.probation.waiting() + held + held_ready + self.flight.len()
     }
 
     pub(crate) fn counts(&self) -> Counts {

@@ -158,7 +158,8 @@ impl Flight {
             .get(&number)
             .filter(|claim| claim.token == token)?;
         let claim = self.claims.remove(&number)?;
-        self.taken -= u64::from(claim.taken.is_some());
+        debug_assert!(claim.taken.is_none() || self.taken > 0);
+        self.taken = self.taken.saturating_sub(u64::from(claim.taken.is_some()));
         self.changed = true;
         Some(claim)
     }
@@ -198,6 +199,12 @@ impl Flight {
 
     pub(crate) fn taken(&self) -> u64 {
         self.taken
+    }
+
+    /// What is counted is what is there.
+    pub(super) fn check(&self) {
+        let taken = || self.taken_jobs().count() as u64;
+        debug_assert_eq!(self.taken, taken());
     }
 
     pub(crate) fn jobs(&self) -> impl Iterator<Item = JobNumber> {

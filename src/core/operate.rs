@@ -222,6 +222,7 @@ impl Engine {
                 self.unpark(number);
                 self.probation.remove(number);
                 self.lingering.release(number);
+                debug_assert!(self.live > 0);
                 self.live = self.live.saturating_sub(1);
                 let batch = &mut self.group.batch;
                 batch.delete(Key::live(number));

@@ -157,7 +157,8 @@ impl Schedule {
         let removed = self
             .line_mut(place)
             .is_some_and(|line| line.remove(&(order, number)));
-        self.ready_count -= u64::from(removed);
+        debug_assert!(!removed || self.ready_count > 0);
+        self.ready_count = self.ready_count.saturating_sub(u64::from(removed));
         removed
     }
 
@@ -236,6 +237,18 @@ impl Schedule {
 
     pub(crate) fn ready_count(&self) -> u64 {
         self.ready_count
+    }
+
+    /// What is counted is what is there.
+    pub(super) fn check(&self) {
+        let ready = || {
+            self.ready
+                .iter()
+                .flatten()
+                .map(BTreeSet::len)
+                .sum::<usize>()
+        };
+        debug_assert_eq!(self.ready_count, ready() as u64);
     }
 
     /// How many are ready in one queue.

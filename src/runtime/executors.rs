@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jobkeep_store::{JobNumber, StoreId};
 
+use super::count::one_less;
 use super::drive;
 use super::living;
 use super::panics;
@@ -137,7 +138,7 @@ impl Executors {
                 retry_after: RETRY_AFTER,
             });
         }
-        state.idle -= 1;
+        one_less(&mut state.idle);
         let running = Arc::new(Running::new(foreign.job));
         *running.limit.lock() = Some(Limit {
             began: now,
@@ -154,6 +155,7 @@ impl Executors {
         state.deadlines.insert((deadline, id));
         state.waiting.push_back(Work { foreign, running });
         let is_first = state.deadlines.first() == Some(&(deadline, id));
+        state.check(self);
         drop(state);
         self.work.wake_one();
         if is_first {
@@ -194,6 +196,7 @@ impl Executors {
         if let Some(job) = &job {
             state.deadlines.remove(&(job.deadline, id));
         }
+        state.check(self);
         self.may_be_over(&state);
         drop(state);
         if let Some(job) = job {
@@ -217,6 +220,7 @@ impl Executors {
                 .is_some_and(|(due, _)| *due <= now.steady)
             {
                 let overdue = self.give_up(&mut state, now);
+                state.check(self);
                 self.may_be_over(&state);
                 return Some(overdue);
             }
@@ -273,14 +277,15 @@ impl Executors {
             state.able += 1;
             state.idle += 1;
         } else {
-            state.substitutes -= 1;
+            one_less(&mut state.substitutes);
         }
+        state.check(self);
         vacant
     }
 
     /// The new thread could not be started.
     pub(super) fn no_substitute(&self) {
-        self.state.lock().substitutes -= 1;
+        one_less(&mut self.state.lock().substitutes);
     }
 
     /// Takes nothing in any more.
@@ -317,6 +322,7 @@ impl Executors {
             tasks.extend(state.abandon(*id, job, clock.now()));
         }
         state.deadlines.clear();
+        state.check(self);
         let threads = std::mem::take(&mut state.threads);
         let (stuck, ended): (Vec<_>, Vec<_>) = threads.into_iter().partition(|thread| {
             let name = thread.thread().name();
@@ -349,6 +355,13 @@ pub(super) fn keep(threads: &mut Vec<JoinHandle<()>>, thread: JoinHandle<()>) {
 }
 
 impl State {
+    /// Each executor that is not stuck is idle or has a job.
+    fn check(&self, executors: &Executors) {
+        debug_assert_eq!(self.idle + self.jobs.len(), self.able);
+        debug_assert!(self.able <= executors.threads);
+        debug_assert!(self.substitutes <= executors.threads);
+    }
+
     /// The job's attempt is over for everybody but its thread, where it has one. Gives the tasks that
     /// wait for that.
     fn abandon(&mut self, id: Id, job: &Job, now: Now) -> Vec<Waker> {

@@ -10,6 +10,7 @@ mod bell;
 mod clocks;
 mod command;
 mod committer;
+mod count;
 mod drive;
 mod execute;
 mod executors;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jobkeep_store::{JobNumber, QueueName, Token};
 
+use super::count::one_less;
 use super::drive;
 use super::inbox::Haste;
 use super::outage::Outage;
@@ -125,6 +126,15 @@ impl View {
 }
 
 impl State {
+    /// Each thread that is not stuck is idle or has a job, and no more threads are there than may be. A pool
+    /// without workers is lent threads.
+    fn check(&self, pool: &Pool) {
+        debug_assert!(self.substitutes <= pool.most_substitutes);
+        debug_assert!(self.able <= pool.workers);
+        let busy = || self.running.values().filter(|on| !on.stuck).count();
+        debug_assert!(pool.workers == 0 || self.idle + busy() <= self.able);
+    }
+
     fn first_deadline(&self) -> Option<Steady> {
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }
@@ -138,7 +148,7 @@ impl State {
             thread: Arc::clone(thread),
             stuck: false,
         };
-        self.idle -= 1;
+        one_less(&mut self.idle);
         self.taken.push((order.number, now));
         self.running.insert(order.number, on_worker);
         Some((handed, running))
@@ -182,6 +192,7 @@ impl Pool {
     /// ones are not hoarded, less what is on the shelf. There is none while the queue rests.
     pub(crate) fn look(&self, taken: &mut Vec<(JobNumber, Steady)>, now: Steady) -> View {
         let mut state = self.state.lock();
+        state.check(self);
         taken.append(&mut state.taken);
         let ahead = (2 * std::mem::take(&mut state.finished)).min(self.hand_over);
         let rests = state.outage.rests(now);
@@ -262,6 +273,7 @@ impl Pool {
         state.able += usize::from(was_stuck && vacant);
         let retires = was_stuck && !vacant && self.workers > 0;
         state.idle += usize::from(!retires);
+        // At the manager's end all are given up, and nobody stands in for them.
         state.substitutes = state.substitutes.saturating_sub(usize::from(retires));
         let haste = if 4 * state.shelf.len() > state.filled {
             Haste::Soon
@@ -375,14 +387,14 @@ impl Pool {
             state.able += 1;
             state.idle += 1;
         } else {
-            state.substitutes -= 1;
+            one_less(&mut state.substitutes);
         }
         vacant
     }
 
     /// The new thread could not be started.
     pub(crate) fn no_substitute(&self) {
-        self.state.lock().substitutes -= 1;
+        one_less(&mut self.state.lock().substitutes);
     }
 
     /// The next job for a worker, or `None` when it is to end.
@@ -400,7 +412,7 @@ impl Pool {
             }
             state.asleep += 1;
             self.work.wait(&mut state, clock, rest);
-            state.asleep -= 1;
+            one_less(&mut state.asleep);
         }
     }
 
@@ -417,8 +429,8 @@ impl Pool {
     #[cfg(feature = "testing")]
     pub(crate) fn give_back(&self) -> bool {
         let mut state = self.state.lock();
-        state.idle -= 1;
-        state.living -= 1;
+        one_less(&mut state.idle);
+        one_less(&mut state.living);
         state.stopping
     }
 
@@ -493,7 +505,7 @@ impl Pool {
     }
 
     pub(crate) fn thread_ended(&self) {
-        self.state.lock().living -= 1;
+        one_less(&mut self.state.lock().living);
     }
 
     /// Every thread has ended.

@@ -6,6 +6,7 @@ use jobkeep_store::JobNumber;
 use super::addresses::{Address, Addresses};
 use super::bell::Bell;
 use super::command::Reply;
+use super::count::one_less;
 use super::signal::Signal;
 use super::wakers;
 use crate::Error;
@@ -249,7 +250,7 @@ impl Waiters {
     }
 
     fn depart(&self, mut state: MutexGuard<'_, State>) {
-        state.present -= 1;
+        one_less(&mut state.present);
         let last = state.over && state.present == 0;
         drop(state);
         if last {

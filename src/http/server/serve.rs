@@ -297,7 +297,10 @@ impl Serves {
 
 impl Drop for Serves {
     fn drop(&mut self) {
-        *self.0.serving.lock() -= 1;
+        let mut serving = self.0.serving.lock();
+        debug_assert!(*serving > 0);
+        *serving = serving.saturating_sub(1);
+        drop(serving);
         self.0.signal.wake_all();
     }
 }
