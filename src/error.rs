@@ -261,10 +261,10 @@ impl Error {
         )
     }
 
-    /// Says how the last attempt failed of a job that was waited for, which mostly is why.
+    /// Says how a job failed last that was waited for, which mostly is why it has not finished.
     pub(crate) fn after_failure(mut self, last: Option<String>) -> Self {
         if let Some(text) = last {
-            self.0.message.push_str(": its last attempt failed: ");
+            self.0.message.push_str(": its last failure: ");
             self.0.message.push_str(&text);
         }
         self

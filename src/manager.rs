@@ -191,8 +191,8 @@ impl Manager {
     /// The job, as soon as it has finished, waiting up to `patience`.
     ///
     /// # Errors
-    /// As [`completed`](Self::completed); where patience ran out, [`Error::is_timed_out`], whose text has the
-    /// error of the job's last attempt, if one has failed; where the job is parked, or becomes so, at once
+    /// As [`completed`](Self::completed); where patience ran out, [`Error::is_timed_out`], whose text says
+    /// how an attempt of the job failed last, if one has; where the job is parked, or becomes so, at once
     /// [`Error::is_parked`]; where the manager ended before the job did, and as soon as it shuts down while
     /// the job does not run: [`Error::is_shut_down`]. In a job, where the wait would have no end because of
     /// itself: [`Error::is_deadlock`].

@@ -66,7 +66,7 @@ impl Shared {
         }
     }
 
-    /// How the last attempt of a job that has not finished failed, if one has and the store can be read.
+    /// How a job failed last that has not finished, if it has failed and the store can be read.
     pub(crate) fn last_error(&self, number: JobNumber) -> Option<String> {
         match self.row(number) {
             Ok(Row::Live(record)) => Failure::last(&record),

@@ -29,7 +29,7 @@ pub(crate) fn who_waits_in_vain_is_told_how_the_last_attempt_failed(place: &dyn 
     assert!(error.is_timed_out());
     assert_eq!(
         error.to_string(),
-        "wait for job 1: it has not finished within 0 ms: its last attempt failed: no such \
+        "wait for job 1: it has not finished within 0 ms: its last failure: no such \
          photograph"
     );
 }
