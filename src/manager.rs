@@ -202,13 +202,11 @@ impl Manager {
         patience: Duration,
     ) -> Result<Completed<J>, Error> {
         let number = self.shared().check(receipt)?;
-        match self.shared().wait(number, patience)? {
-            Some(finished) => Completed::new(finished),
-            None => {
-                let error = Error::impatient(number, patience.as_millis());
-                Err(error.after_failure(self.shared().last_error(number)))
-            }
+        if let Some(finished) = self.shared().wait(number, patience)? {
+            return Completed::new(finished);
         }
+        let error = Error::impatient(number, patience.as_millis());
+        Err(error.after_failure(self.shared().last_error(number)))
     }
 
     /// Cancels a job. One that waits is cancelled when this returns. One that runs is told so by

@@ -165,7 +165,7 @@ fn fork_and_tell(folder: &Path) {
         Fork::Child => {
             let own = start("child.redb");
             kill_process(getpid(), Signal::TERM).unwrap();
-            std::thread::sleep(PATIENCE);
+            std::thread::park_timeout(PATIENCE);
             drop(own);
             std::process::exit(1);
         }
