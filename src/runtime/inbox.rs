@@ -7,6 +7,7 @@ use jobkeep_store::{JobNumber, StoreError};
 use super::asked::Asked;
 use super::bell::Bell;
 use super::command::{Command, Reply};
+use super::count::one_less;
 use super::process::OwnProcess;
 use super::signal::{Signal, Woken};
 use crate::Error;
@@ -222,7 +223,7 @@ impl Inbox {
             }
             state.blocked += 1;
             self.room.wait(&mut state, &self.clock, None);
-            state.blocked -= 1;
+            one_less(&mut state.blocked);
         }
         state.weight += weight;
         let first = state.next;
