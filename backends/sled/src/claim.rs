@@ -1,5 +1,5 @@
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,8 @@ const OWNER: &str = "jobkeep-owner";
 /// sled locks its log, and a lock holds for one inode: it does not reach through a FUSE mount or from an
 /// overlay to its upper folder, and nobody who copies or moves files asks for it. So each opening leaves
 /// a name of its own, and looks before and after each commit whether that name and the log are still at
-/// their places.
+/// their places. It leaves the name before sled reads anything: what another owner commits after that is
+/// not acknowledged, and what it acknowledged before is there to be read.
 #[derive(Debug)]
 pub(crate) struct Claim {
     path: PathBuf,
@@ -47,11 +48,45 @@ impl fmt::Display for Displaced {
     }
 }
 
-impl Claim {
-    /// Marks the store, which is open and locked, as this owner's.
-    pub(crate) fn stake(path: &Path) -> io::Result<Self> {
+/// The name of an opening that has begun.
+pub(crate) struct Announced(String);
+
+impl Announced {
+    /// Leaves the name, unless somebody has the log locked: whose store it is then, sled finds out.
+    pub(crate) fn leave(path: &Path) -> io::Result<Self> {
         let name = getrandom::u64().map_err(io::Error::other)?;
         let name = format!("{name:016x}");
+        // A store that is made now has no log yet.
+        if let Ok(log) = File::open(path.join(LOG))
+            && log.try_lock().is_ok()
+        {
+            // Before the lock is let go of, for sled to take: an owner who comes between writes its own
+            // name over this one.
+            fs::write(path.join(OWNER), &name)?;
+            look_anew(&log);
+        }
+        Ok(Self(name))
+    }
+}
+
+/// Has the kernel ask a FUSE mount how long the log is. It was looked at just now, and for a second the
+/// kernel takes what it was told then for true: sled would not see what was committed behind it meanwhile.
+fn look_anew(log: &File) {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{AtFlags, StatxFlags, statx};
+        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_FORCE_SYNC;
+        // A kernel that has no such call remembers as before.
+        let _ = statx(log, "", flags, StatxFlags::SIZE);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = log;
+}
+
+impl Claim {
+    /// Marks the store, which is open and locked, as this owner's.
+    pub(crate) fn stake(path: &Path, announced: Announced) -> io::Result<Self> {
+        let Announced(name) = announced;
         fs::write(path.join(OWNER), &name)?;
         Ok(Self {
             path: path.to_owned(),

@@ -9,7 +9,7 @@ use jobkeep_store::{Batch, Encoded, Fence, Key, StoreError, Write, admit, open_r
 use sled::Db;
 
 use crate::SledOptions;
-use crate::claim::Claim;
+use crate::claim::{Announced, Claim};
 use crate::error::{Act, said};
 use crate::folder::{self, LOG, Standing};
 
@@ -41,9 +41,10 @@ impl Engine {
                 .cache_capacity(options.cache_bytes.max(LEAST_CACHE_BYTES))
                 // Every commit flushes; a flush in between would be one of half a commit.
                 .flush_every_ms(None);
+            let announced = Announced::leave(path).map_err(|cause| act.io(cause))?;
             let db = config.open().map_err(|cause| act.engine(cause))?;
             let founded = inspect(&db, path, standing, act)?;
-            let claim = Claim::stake(path).map_err(|cause| act.io(cause))?;
+            let claim = Claim::stake(path, announced).map_err(|cause| act.io(cause))?;
             Ok(Self { db, founded, claim })
         });
         match opened {

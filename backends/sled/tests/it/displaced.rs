@@ -56,6 +56,22 @@ fn a_store_that_somebody_else_has_opened_is_not_written_any_more() {
     assert_eq!(commits(&SledStore::open(&path).unwrap()), 1);
 }
 
+/// What an owner whom the lock does not reach commits while sled reads the log is not acknowledged.
+#[test]
+fn an_owner_leaves_its_name_before_it_reads_anything() {
+    let (_folder, path) = place();
+    let name = || fs::read(path.join("jobkeep-owner")).unwrap();
+    let store = SledStore::open(&path).unwrap();
+    put_rows(&store, 0..1);
+    let first = name();
+    assert!(SledStore::open(&path).unwrap_err().is_in_use());
+    assert_eq!(name(), first, "the lock reaches that one");
+    store.close().unwrap();
+    fs::write(path.join("db"), "no log").unwrap();
+    SledStore::open(&path).unwrap_err();
+    assert_ne!(name(), first);
+}
+
 #[test]
 fn a_new_owner_waits_for_the_end_of_the_old_one() {
     let (_folder, path) = place();
