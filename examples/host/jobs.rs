@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use jobkeep::{Builder, Context, Job, JobError, Run};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::thumbnail::Thumbnail;
 
@@ -15,18 +15,19 @@ pub(crate) fn register(builder: Builder) -> Builder {
         .register::<Thumbnail>()
 }
 
-/// Gives its payload back.
+/// Gives its payload back. It is kept as the text that came, for nobody looks into it: as values, a text of
+/// many small ones would take twelve times as much memory.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(transparent)]
-struct Echo(Value);
+struct Echo(Box<RawValue>);
 
 impl Job for Echo {
     const NAME: &'static str = "echo";
-    type Output = Value;
+    type Output = Box<RawValue>;
 }
 
 impl Run for Echo {
-    fn run(&mut self, _: &Context) -> Result<Value, JobError> {
+    fn run(&mut self, _: &Context) -> Result<Box<RawValue>, JobError> {
         Ok(self.0.clone())
     }
 }
