@@ -160,7 +160,8 @@ fn fork_and_tell(folder: &Path) {
         let builder = Manager::builder(store).end_on_signals(PATIENCE);
         succeeding(builder).start().unwrap()
     };
-    let parents = start("parent.redb");
+    // Ended before the fork: what threads wait for in a parent, a child cannot make sense of.
+    drop(start("parent.redb").shutdown(PATIENCE).unwrap());
     match fork().unwrap() {
         Fork::Child => {
             let own = start("child.redb");
@@ -174,6 +175,7 @@ fn fork_and_tell(folder: &Path) {
             assert_eq!(status.signal(), Some(Signal::TERM.as_raw()));
         }
     }
+    let parents = start("parent.redb");
     let receipt = parents.enqueue(work("a")).unwrap();
     parents.wait(&receipt, PATIENCE).unwrap();
 }
