@@ -343,8 +343,9 @@ fn rest(mut heard: impl Read) -> String {
 /// Says `ready`, and then waits for ever; `SIGTERM` it does not mind.
 const DEAF_CHILD: &str = "(trap '' TERM; echo ready >&9; while :; do read x <&8; done) &";
 
-/// The same, and it says when it is asked to end.
-const DEAF: &str = "trap 'echo asked >&9' TERM; echo ready >&9; while :; do read x <&8; done";
+/// Beside such a child: the same, and it says when it is asked to end. A shell that waits for a child hears of
+/// every signal, and one that reads of none that comes just before.
+const DEAF: &str = "trap 'echo asked >&9' TERM; echo ready >&9; while :; do wait; done";
 
 #[test]
 fn a_time_out_ends_a_program_that_forks_and_ignores_sigterm() {
@@ -372,7 +373,7 @@ fn a_time_out_ends_a_program_that_forks_and_ignores_sigterm() {
 fn a_program_may_end_by_itself_within_the_grace() {
     let (pipes, clock) = (Pipes::new(), ManualClock::new());
     let manager = manager(&clock, allowed());
-    let polite = "trap 'echo bye; exit 7' TERM; echo ready >&9; while :; do read x <&8; done";
+    let polite = "trap 'echo bye; exit 7' TERM; echo ready >&9; while :; do wait; done";
     let command = pipes
         .command(&format!("{DEAF_CHILD} {polite}"))
         .timeout(SECOND);
