@@ -15,10 +15,10 @@ pub(crate) use remote::Remote;
 /// where there is one, the way out.
 ///
 /// The predicates tell the cases apart that a program acts upon.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Error(Box<Fault>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Fault {
     kind: Kind,
     message: String,
@@ -486,6 +486,13 @@ impl Error {
             Some(cause) => cause.is_unknown(),
             None => self.0.kind == Kind::Remote(Remote::Unanswered),
         }
+    }
+}
+
+impl fmt::Debug for Error {
+    /// Short, because a `main` that returns it prints this.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.0.kind, self.0.message)
     }
 }
 

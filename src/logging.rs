@@ -163,7 +163,7 @@ impl Observer for Log {
             about!(
                 event,
                 Level::Warn,
-                "is tried again at {due}, after {attempts} attempts: {error}"
+                "is tried again at {due}, after attempt {attempts}: {error}"
             );
         }
     }

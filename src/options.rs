@@ -6,6 +6,7 @@ use std::time::Duration;
 use jobkeep_store::{Backoff, ByteCount, Durability, Timestamp};
 
 use crate::core::Sameness;
+use crate::registry::is_name;
 use crate::{Codec, Error, Job, Priority, digest, payload, retry};
 
 /// A job with its options, bound to no manager. What is not said follows the job type's
@@ -167,7 +168,7 @@ impl<J: Job> NewJob<J> {
     ///
     /// # Errors
     /// Where the job's own `Serialize` fails, or its `Deserialize` does not take what that wrote:
-    /// [`Error::is_codec`].
+    /// [`Error::is_codec`]. Where [`NAME`](Job::NAME) is not of 1 to 128 bytes.
     ///
     /// # Panics
     /// Where one of these panics.
@@ -180,6 +181,9 @@ impl<J: Job> NewJob<J> {
 
     /// As [`draft`](Self::draft). `known` are bytes that were decoded as a `J` before.
     pub(crate) fn encode(self, known: &[u8]) -> Result<Draft, String> {
+        if !is_name(J::NAME) {
+            return Err("its `NAME` must be 1 to 128 bytes: no start could register it".into());
+        }
         let payload = payload::encode(J::CODEC, &self.job, known)?;
         let digest = self
             .key

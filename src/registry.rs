@@ -130,6 +130,11 @@ impl Registration {
     }
 }
 
+/// A name that a type may have: 1 to 128 bytes.
+pub(crate) fn is_name(name: &str) -> bool {
+    (1..=128).contains(&name.len())
+}
+
 /// Every name that can run here. A map in order, because to find a short name among some dozens is
 /// cheaper than to hash it, and each job is looked up three times.
 #[derive(Default)]
@@ -154,7 +159,7 @@ impl Registry {
         {
             let names: Arc<[_]> = aliases.iter().copied().chain([name]).collect();
             for &name in &*names {
-                if name.is_empty() || name.len() > 128 {
+                if !is_name(name) {
                     faults.push(format!(
                         "job `{name}`: a job's name must be 1 to 128 bytes long"
                     ));

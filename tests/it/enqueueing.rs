@@ -285,3 +285,22 @@ pub(crate) fn counts_follow_the_jobs(place: &dyn Place) {
     let counts = manager.counts().unwrap();
     assert_eq!((counts.succeeded, counts.parked), (2, 2));
 }
+
+#[derive(Serialize, Deserialize)]
+struct Nameless;
+
+impl Job for Nameless {
+    const NAME: &'static str = "";
+    type Output = ();
+}
+
+pub(crate) fn a_job_whose_name_no_start_could_register_is_refused(place: &dyn Place) {
+    let manager = succeeding(one_worker(place)).start().unwrap();
+    let error = manager.enqueue(Nameless).unwrap_err();
+    assert!(error.is_codec());
+    assert!(
+        error.to_string().contains("`NAME` must be 1 to 128 bytes"),
+        "{error}"
+    );
+    assert_eq!(manager.counts().unwrap().parked, 0);
+}

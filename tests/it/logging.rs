@@ -148,7 +148,7 @@ fn say_all() {
         std::thread::yield_now();
     }
     let retried = format!(
-        "WARN: job 1 (`work`, queue `default`) is tried again at {due}, after 1 attempts: broken"
+        "WARN: job 1 (`work`, queue `default`) is tried again at {due}, after attempt 1: broken"
     );
     {
         // The end is said by who waits for it, and may come before.

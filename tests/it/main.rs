@@ -126,6 +126,7 @@ behaviours! {
         a_job_is_queued_through_the_trait
         a_thousand_jobs_of_many_threads_all_run_once
         a_job_is_not_read_back_because_many_wait_in_another_queue
+        a_job_whose_name_no_start_could_register_is_refused
         counts_follow_the_jobs;
     ordering:
         urgent_runs_before_high_before_normal_before_low
