@@ -2,6 +2,10 @@ use std::fs::File;
 
 /// The kind of the file system that a file is on, as far as a store cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, reason = "only Linux tells")
+)]
 pub(crate) enum Mount {
     /// One that lives in RAM, and has one view of each file.
     Memory,
